@@ -1,0 +1,47 @@
+# Everything installs itself into .venv. Targets: train, test, oracles, lint, golden, clean.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONUNBUFFERED := 1
+
+.PHONY: train test oracles golden lint clean
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "cnnjax needs Python 3.11 or newer; name one: make PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+# The frameworks that networks are compared with. torchvision and timm without their dependencies:
+# those would replace the CPU build of torch.
+$(VENV)/installed-oracles: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet 'torch==2.13.0'
+	$(BIN)/python -m pip install --quiet 'keras>=3.15,<4' huggingface_hub pyyaml
+	$(BIN)/python -m pip install --quiet --no-deps 'torchvision==0.28.0' 'timm==1.0.31'
+	@touch $@
+
+train: $(VENV)/installed
+	$(BIN)/python -m experiments.train --config=configs/digits.py --workdir=runs/digits
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+oracles: $(VENV)/installed-oracles
+	$(BIN)/python -m pytest tests/oracles
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+golden: $(VENV)/installed-dev
+	$(BIN)/python -m tests.golden
+
+clean:
+	rm -rf $(VENV) runs build dist *.egg-info

@@ -1,0 +1,221 @@
+"""The configuration of an experiment: every field once, with its default, range and meaning.
+
+A config file under `configs/` starts from `default()` and changes values. The sections `model`,
+`data` and `optimizer` also take any field of the constructor that their `name` chooses.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cnnjax import fields
+from cnnjax.errors import InputError, nearest
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """A default and what else is allowed: numbers in [least, most], or one of `choices`."""
+
+    default: Any
+    help: str
+    least: float = -math.inf
+    most: float = math.inf
+    choices: tuple[str, ...] = ()
+
+
+# Sections that pass what is not listed here to the constructor they name, which checks it.
+OPEN = ("model", "data", "optimizer")
+
+FIELDS: dict[str, Field | dict[str, Field]] = {
+    "seed": Field(0, "of initialisation, order of examples, dropout, augmentation", 0, 2**31 - 1),
+    "epochs": Field(10.0, "passes over the training split; fractions count steps", 0),
+    "batch_size": Field(128, "examples per step, over all devices", 1),
+    "label_smoothing": Field(0.0, "probability spread over all classes", 0, 1),
+    "model": {
+        "name": Field("lenet5", "a network in cnnjax.models.MODELS"),
+        "dtype": Field(
+            "float32",
+            "of convolutions and dense layers; all else stays float32",
+            choices=("float32", "bfloat16"),
+        ),
+    },
+    "data": {
+        "name": Field("digits", "a set in cnnjax.data.DATASETS, or any prepared TFDS set"),
+        "data_dir": Field("", "where TFDS sets are prepared; empty: ~/tensorflow_datasets"),
+        "manual_dir": Field("", "archives already on disk, instead of a download"),
+        "validation": Field(0.1, "share of the training split held out by seed", 0, 0.9),
+        "image_size": Field(0, "pixels per side to resize to; 0 keeps the set's own", 0, 4096),
+        "normalize": Field(
+            "standard",
+            "unit: pixels / 255; standard: then minus mean, over std, of the training split",
+            choices=("unit", "standard"),
+        ),
+    },
+    "optimizer": {
+        "name": Field("adam", "an optimiser in cnnjax.train.optim.OPTIMIZERS"),
+        "learning_rate": Field(1e-3, "the peak, after warm-up", 0),
+        "weight_decay": Field(0.0, "added to the gradient; adamw and lamb decouple it", 0),
+        "decay": Field(".*/kernel", "regular expression of the parameters that decay"),
+        "clip_norm": Field(0.0, "largest norm of the whole gradient; 0 does not clip", 0),
+        "accumulate": Field(1, "pieces a batch is computed in, to save memory", 1),
+    },
+    "schedule": {
+        "name": Field(
+            "constant",
+            "of the learning rate after warm-up",
+            choices=("constant", "cosine", "step", "one_cycle"),
+        ),
+        "warmup_epochs": Field(0.0, "of linear growth from 0; one_cycle: of growth", 0),
+        "final": Field(0.0, "cosine, one_cycle: last learning rate over the peak", 0, 1),
+        "boundaries": Field((0.5, 0.75), "step: where the rate drops, as shares of the run", 0, 1),
+        "factor": Field(0.1, "step: what each drop multiplies by", 0, 1),
+    },
+    "parallel": {
+        "devices": Field(0, "how many to use; 0 uses all", 0),
+        "mapper": Field(
+            "auto",
+            "pmap, or jit over a mesh; auto: pmap on several devices, jit on one",
+            choices=("auto", "pmap", "jit"),
+        ),
+    },
+    "evaluate": {
+        "every_epochs": Field(1.0, "between validations; 0 only at the end", 0),
+        "batch_size": Field(500, "examples per evaluation step, over all devices", 1),
+        "select": Field(
+            "last",
+            "checkpoint that is tested at the end: the last, or the best on validation",
+            choices=("last", "best"),
+        ),
+    },
+    "checkpoint": {
+        "every_epochs": Field(1.0, "between checkpoints; 0 only at the end and on request", 0),
+        "keep": Field(2, "latest checkpoints kept, besides the best", 1),
+    },
+    "report": {
+        "every_steps": Field(50, "between lines of metrics", 1),
+        "tensorboard": Field(True, "write event files"),
+    },
+}
+# Fields that say where or how a run goes, not what it computes: they may change on resuming.
+CHANGEABLE = ("data.data_dir", "data.manual_dir", "parallel", "report", "checkpoint")
+
+
+def default() -> ConfigDict:
+    """Returns the defaults as an unlocked ConfigDict."""
+    return ConfigDict(
+        {
+            name: {k: f.default for k, f in entry.items()} if isinstance(entry, dict)
+            else entry.default
+            for name, entry in FIELDS.items()
+        },
+        convert_dict=True,
+    )  # fmt: skip
+
+
+def parse(text: str | None, **defaults: Any) -> ConfigDict:
+    """Reads the part after the colon of `--config=file.py:text` against its `defaults`.
+
+    "resnet20,quick" or "model=resnet20,quick=True": a word alone sets a boolean of that name, or
+    the first default; values take the type of their default. Leftovers raise InputError.
+    """
+    result = ConfigDict(defaults)
+    for i, part in enumerate(filter(None, (text or "").split(","))):
+        name, equals, value = part.partition("=")
+        if not equals and isinstance(defaults.get(name), bool):
+            result[name] = True
+        elif not equals and i == 0:
+            result[next(iter(defaults))] = name
+        elif equals and name in defaults:
+            kind = type(defaults[name])
+            try:
+                result[name] = value == "True" if kind is bool else kind(value)
+            except ValueError:
+                raise InputError(
+                    f"{name} must be {kind.__name__}; given {value!r} in ':{text}'"
+                ) from None
+        else:
+            raise InputError(f"unknown word {name!r} in ':{text}'{nearest(name, defaults)}")
+    return result
+
+
+def check(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the config as plain nested dicts, or raises InputError for the first wrong field.
+
+    What an open section takes beyond its listed fields is kept for its constructor to check.
+    """
+    values = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
+    resolved = check_names("config", values, FIELDS)
+    for name, entry in FIELDS.items():
+        if isinstance(entry, Field):
+            resolved[name] = check_value(name, resolved[name], entry)
+            continue
+        if not isinstance(resolved[name], Mapping):
+            raise InputError(f"config.{name} is a section: set config.{name}.FIELD")
+        section = check_names(f"config.{name}", resolved[name], entry, open=name in OPEN)
+        for key, field in entry.items():
+            section[key] = check_value(f"{name}.{key}", section[key], field)
+        resolved[name] = {key: fields.as_tuple(value) for key, value in section.items()}
+    return resolved
+
+
+def check_names(
+    where: str, values: Mapping[str, Any], known: Mapping[str, Any], open: bool = False
+) -> dict[str, Any]:
+    unknown = sorted(values.keys() - known.keys())
+    if unknown and not open:
+        raise InputError(f"{where} has no field {unknown[0]!r}{nearest(unknown[0], known)}")
+    missing = sorted(known.keys() - values.keys())
+    if missing:
+        raise InputError(f"{where} lacks {', '.join(missing)}: start from cnnjax.config.default()")
+    return dict(values)
+
+
+def check_value(name: str, value: Any, field: Field) -> Any:
+    value = fields.matching(f"config.{name}", value, field.default)
+    if field.choices and value not in field.choices:
+        raise InputError(f"config.{name} is {value!r}{nearest(value, field.choices)}")
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, str | bool):
+            if isinstance(value, tuple):
+                raise InputError(f"config.{name} holds numbers only; given {number!r}")
+            continue
+        if not (math.isfinite(number) and field.least <= number <= field.most):
+            raise InputError(
+                f"config.{name} must lie in [{field.least:g}, {field.most:g}]; given {number!r}"
+            )
+    return value
+
+
+def extra(config: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """Returns the fields of an open section that are those of the constructor it names."""
+    known = FIELDS[section]
+    return {k: v for k, v in config[section].items() if k not in known}  # pyright: ignore
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Returns "field: old, now new" for each difference that would change what a run computes."""
+    lines = []
+    flat_old, flat_new = flatten(old), flatten(new)
+    for name in sorted(flat_old.keys() | flat_new.keys()):
+        before, after = flat_old.get(name, "(default)"), flat_new.get(name, "(default)")
+        free = any(name == c or name.startswith(c + ".") for c in CHANGEABLE)
+        if before != after and not free:
+            lines.append(f"{name}: {before!r}, now {after!r}")
+    return lines
+
+
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns {"section.field": value}, tuples as JSON reads them back."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{k}": v for k, v in value.items()}
+        else:
+            flat[name] = value
+    return json.loads(json.dumps(flat))

@@ -1,0 +1,124 @@
+"""Data parallelism: the only file that knows how many devices there are.
+
+A step is a pure function of replicated arguments (state, hyperparameters) and split ones (the
+batch), written once against the mapped axis `AXIS`. `jax.pmap` or `jit` over a mesh maps it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax import lax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from cnnjax import compiler
+from cnnjax.errors import InputError
+
+AXIS = "data"
+
+
+@dataclasses.dataclass(frozen=True)
+class Mapper:
+    """How steps run on devices: `kind` is "pmap" or "jit"; the mesh has the one axis `AXIS`."""
+
+    kind: str
+    mesh: Mesh
+
+    @property
+    def devices(self) -> int:
+        return self.mesh.size
+
+    @property
+    def waits(self) -> bool:
+        """Whether the loop must wait for results every few calls.
+
+        Fake CPU devices share the cores. With calls queued up, the partners of an all-reduce can
+        starve each other until XLA gives up and ends the process.
+        """
+        return self.devices > 1 and self.mesh.devices.flat[0].platform == "cpu"
+
+    def check_batch(self, what: str, size: int) -> None:
+        """Refuses a batch that cannot be split evenly."""
+        if size % self.devices:
+            below = size - size % self.devices
+            allowed = f"{below} or {below + self.devices}" if below else f"{self.devices}"
+            raise InputError(
+                f"{what} {size} does not divide by {self.devices} devices; use {allowed}"
+            )
+
+    def replicate(self, tree: Any) -> Any:
+        """Puts the same arrays on every device."""
+        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
+
+    def split(self, batch: Any) -> Any:
+        """Puts equal parts of each array's leading dimension on the devices, in order."""
+
+        def pieces(array: np.ndarray) -> np.ndarray:
+            if self.kind == "jit":
+                return array
+            return array.reshape(self.devices, -1, *array.shape[1:])
+
+        sharding = NamedSharding(self.mesh, PartitionSpec(AXIS))
+        return jax.device_put(jax.tree.map(pieces, batch), sharding)
+
+    def map(
+        self,
+        step: Callable[..., Any],
+        split: Sequence[bool],
+        donate: Sequence[int] = (),
+        check: bool = False,
+    ) -> Callable[..., Any]:
+        """Returns `step` compiled over all devices.
+
+        Args:
+          step: all its results must be equal on every device.
+          split: for each argument, whether it is split (`self.split`) or replicated.
+          donate: positions of arguments whose memory the results may take over.
+          check: proves at trace time that the results are equal on every device ("jit" only).
+        """
+        options = compiler.options(self.mesh.devices.flat[0].platform)
+        if self.kind == "pmap":
+            axes = tuple(0 if part else None for part in split)
+            mapped = jax.pmap(
+                step,
+                axis_name=AXIS,
+                in_axes=axes,
+                out_axes=None,  # pyright: ignore[reportArgumentType]
+                devices=list(self.mesh.devices.flat),
+                donate_argnums=tuple(donate),
+            )
+            return jax.jit(mapped, donate_argnums=tuple(donate), compiler_options=options)
+        specs = tuple(PartitionSpec(AXIS) if part else PartitionSpec() for part in split)
+        mapped = jax.shard_map(
+            step, mesh=self.mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=check
+        )
+        return jax.jit(mapped, donate_argnums=tuple(donate), compiler_options=options)
+
+
+def mapper(kind: str = "auto", devices: int = 0) -> Mapper:
+    """Returns the mapper over the first `devices` local devices (0: all).
+
+    "auto" is pmap over several devices and jit on a single one, where a pmap call would only cost
+    more to dispatch.
+    """
+    found = jax.local_devices()
+    if devices > len(found):
+        raise InputError(f"{devices} devices were asked for, {len(found)} exist")
+    chosen = found[: devices or len(found)]
+    if kind == "auto":
+        kind = "pmap" if len(chosen) > 1 else "jit"
+    mesh = Mesh(np.array(chosen), (AXIS,), axis_types=(AxisType.Auto,))
+    return Mapper(kind, mesh)
+
+
+def vary(tree: Any, axis_name: str) -> Any:
+    """Marks replicated arrays as each device's own.
+
+    Gradients with respect to them are then those of the device's part of the batch. Without it,
+    shard_map's checked mode would sum them over the devices in the backward pass.
+    """
+    return jax.tree.map(lambda x: lax.pcast(x, axis_name, to="varying"), tree)
