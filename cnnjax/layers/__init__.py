@@ -1,0 +1,47 @@
+"""What the networks are built from; every layer takes (batch, *spatial, channels)."""
+
+from flax.linen import Dense
+
+from cnnjax.layers.activation import ACTIVATIONS
+from cnnjax.layers.conv import (
+    Conv,
+    ConvBN,
+    DepthwiseConv,
+    SeparableConv,
+    he_normal,
+)
+from cnnjax.layers.dropout import Dropout
+from cnnjax.layers.norm import NORMS, BatchNorm, GroupNorm, local_response_norm
+from cnnjax.layers.pool import (
+    GLOBAL_POOLS,
+    POOLS,
+    average_pool,
+    geometric_pool,
+    global_average_pool,
+    global_max_pool,
+    harmonic_pool,
+    max_pool,
+)
+
+__all__ = [
+    "ACTIVATIONS",
+    "GLOBAL_POOLS",
+    "NORMS",
+    "POOLS",
+    "BatchNorm",
+    "Conv",
+    "ConvBN",
+    "Dense",
+    "DepthwiseConv",
+    "Dropout",
+    "GroupNorm",
+    "SeparableConv",
+    "average_pool",
+    "geometric_pool",
+    "global_average_pool",
+    "global_max_pool",
+    "harmonic_pool",
+    "he_normal",
+    "local_response_norm",
+    "max_pool",
+]
