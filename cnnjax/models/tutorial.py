@@ -1,0 +1,82 @@
+"""The small networks of the articles: blocks of convolutions and a pooling, then dense layers.
+
+`first_convnet` is the "first ConvNet" of Chollet's "Deep Learning with Python" (listing 5.1 and
+5.2), `mnist_cnn` the Keras example of that name, `one_block_cnn` its one-block reduction.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax.layers import ACTIVATIONS, POOLS, Conv, Dense, Dropout
+from cnnjax.registry import Table
+
+# Keras' default for every layer, so that an example written for Keras starts as it does there.
+glorot_uniform = nn.initializers.glorot_uniform()
+
+
+class ConvNet(nn.Module):
+    """Blocks of convolutions, each block pooled; flatten; dense layers; the classifier.
+
+    Attributes:
+      blocks: one tuple of features per block, one convolution per entry.
+      pool_last: whether the last block is pooled, too.
+      units: of the dense layers before the classifier.
+      dropout_rate: after the last block; `dense_dropout_rate` after each dense layer. In [0, 1].
+    """
+
+    classes: int = 10
+    blocks: tuple[tuple[int, ...], ...] = ((32,), (64,), (64,))
+    units: tuple[int, ...] = (64,)
+    kernel: int = 3
+    stride: int = 1
+    padding: str = "valid"
+    act: str = "relu"
+    pool: str = "max"
+    pool_size: int = 2
+    pool_last: bool = False
+    dropout_rate: float = 0.0
+    dense_dropout_rate: float = 0.0
+    dtype: Any = None
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        act, pool = ACTIVATIONS[self.act], POOLS[self.pool]
+        dense = partial(Dense, dtype=self.dtype, kernel_init=glorot_uniform)
+        dropout = partial(Dropout, train=train, axis_name=self.axis_name)
+        for i, block in enumerate(self.blocks, 1):
+            for j, features in enumerate(block, 1):
+                x = act(
+                    Conv(
+                        features,
+                        self.kernel,
+                        self.stride,
+                        self.padding,
+                        dtype=self.dtype,
+                        kernel_init=glorot_uniform,
+                        name=f"block{i}_conv{j}",
+                    )(x)
+                )
+            if self.pool_last or i < len(self.blocks):
+                x = pool(x, self.pool_size)
+        x = dropout(self.dropout_rate)(x)
+        x = x.reshape(len(x), -1)
+        for i, units in enumerate(self.units, 1):
+            x = act(dense(units, name=f"dense{i}")(x))
+            x = dropout(self.dense_dropout_rate)(x)
+        return dense(self.classes, name="head")(x).astype(jnp.float32)
+
+
+one_pool = partial(ConvNet, units=(128,), pool_last=True, dropout_rate=0.25, dense_dropout_rate=0.5)
+MODELS = Table(
+    "network",
+    first_convnet=ConvNet,
+    mnist_cnn=partial(one_pool, blocks=((32, 64),)),
+    one_block_cnn=partial(one_pool, blocks=((32,),)),
+)
