@@ -1,0 +1,1 @@
+"""Using trained networks: exact evaluation and prediction. Imports no training code."""

@@ -1,0 +1,36 @@
+"""What is minimised and what is reported, as sums over examples."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+
+def cross_entropy(
+    logits: jax.Array, labels: jax.Array, smoothing: float | jax.Array = 0.0
+) -> jax.Array:
+    """Returns the cross entropy of each example, (batch,) float32, in nats.
+
+    Args:
+      logits: (batch, classes).
+      labels: (batch,) integers.
+      smoothing: in [0, 1], the share of the target that is spread evenly over all classes (Szegedy
+        et al. 2016, arXiv 1512.00567, section 7).
+    """
+    logs = jax.nn.log_softmax(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)))
+    picked = jnp.take_along_axis(logs, labels[:, None], axis=1)[:, 0]
+    return -(1 - smoothing) * picked - smoothing * logs.mean(axis=1)
+
+
+def sums(logits: jax.Array, labels: jax.Array, losses: jax.Array, counted: jax.Array) -> dict:
+    """Returns sums over the examples where `counted` is 1: loss, correct, and their count.
+
+    Sums of parts add up exactly, where averages over ragged batches or devices would not. A logit
+    that is not a number makes its example wrong.
+    """
+    right = (jnp.argmax(logits, axis=1) == labels) & jnp.isfinite(logits).all(axis=1)
+    return {
+        "loss": jnp.sum(jnp.where(counted > 0, losses, 0)),
+        "correct": jnp.sum(jnp.where(counted > 0, right, False).astype(jnp.float32)),
+        "count": jnp.sum(counted.astype(jnp.float32)),
+    }

@@ -1,0 +1,67 @@
+"""Classes of image files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from PIL import Image, ImageOps
+
+from cnnjax.errors import InputError
+from cnnjax.evaluation.trained import Trained
+
+
+def read_image(path: Path, shape: tuple[int, int, int], invert: bool = False) -> np.ndarray:
+    """Returns any image file as uint8 of `shape` (height, width, channels).
+
+    Rotated as its EXIF tag says; laid on white where transparent; 16 bits scaled to 8; as grey or
+    RGB; resized, keeping proportions, to cover the shape, and cut to its centre. `invert` turns
+    dark on light into light on dark, as in MNIST.
+    """
+    height, width, channels = shape
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)
+            image.load()
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} is not an image that can be read: {reason}") from None
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, np.float64)
+        top = 65535 if image.mode.startswith("I") else max(values.max(initial=0), 1e-9)
+        image = Image.fromarray(np.clip(values / top * 255, 0, 255).round().astype(np.uint8))
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("L" if channels == 1 else "RGB")
+    image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image, np.uint8).reshape(height, width, channels)
+    return 255 - pixels if invert else pixels
+
+
+def probabilities(trained: Trained, images: Sequence[np.ndarray], batch: int = 64) -> np.ndarray:
+    """Returns (images, classes): softmax probabilities, float32, each row summing to 1."""
+
+    @jax.jit
+    def forward(variables, pixels):
+        return jax.nn.softmax(
+            trained.module.apply(variables, trained.preprocess(pixels), train=False)
+        )
+
+    batch = min(batch, len(images))
+    rows = []
+    for start in range(0, len(images), batch):
+        part = np.stack(images[start : start + batch])
+        missing = batch - len(part)
+        padded = np.pad(part, ((0, missing), (0, 0), (0, 0), (0, 0)))
+        rows.append(np.asarray(forward(trained.variables, padded))[: len(part)])
+    return np.concatenate(rows)
+
+
+def top(row: np.ndarray, names: Sequence[str], count: int) -> list[tuple[str, float]]:
+    """Returns the `count` likeliest (class, probability), likeliest first."""
+    return [(names[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:count]]

@@ -1,0 +1,106 @@
+"""A config, checked, with everything built from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from cnnjax import config as configuration
+from cnnjax import data, models, parallel
+from cnnjax.errors import InputError
+from cnnjax.evaluation.evaluate import evaluator
+from cnnjax.evaluation.trained import build_module, preprocessing
+from cnnjax.train import optim
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Experiment:
+    """A config with everything built from it."""
+
+    config: Mapping[str, Any]
+    dataset: data.Dataset
+    mapper: parallel.Mapper
+    module: nn.Module
+    preprocess: Callable[[jax.Array], jax.Array]
+    optimizer: Callable[[Mapping[str, Any], Any], optax.GradientTransformation]
+    share: Callable[[jax.Array], jax.Array]
+    hyper: dict[str, float]
+    steps: int
+    evaluate: Callable[[Mapping[str, Any], data.Split], dict[str, float]]
+
+    def steps_of(self, epochs: float) -> int:
+        """Returns epochs in steps, at least 1; 0 epochs stand for the whole run."""
+        per_epoch = len(self.dataset.train) / self.config["batch_size"]
+        return max(round(epochs * per_epoch), 1) if epochs else self.steps
+
+    def epoch(self, step: int) -> float:
+        return step * self.config["batch_size"] / len(self.dataset.train)
+
+
+def check_parts(config: Mapping[str, Any]) -> parallel.Mapper:
+    """Checks every name and field that can be checked without data; returns the mapper."""
+    build_module(config, classes=2)
+    data.check(config["data"]["name"], **configuration.extra(config, "data"))
+    optim.check(config["optimizer"]["name"], **configuration.extra(config, "optimizer"))
+    if config["evaluate"]["select"] == "best" and not config["data"]["validation"]:
+        raise InputError("evaluate.select=best needs a validation split: set data.validation")
+    mapper = parallel.mapper(config["parallel"]["mapper"], config["parallel"]["devices"])
+    mapper.check_batch("batch_size", config["batch_size"])
+    per_device, pieces = config["batch_size"] // mapper.devices, config["optimizer"]["accumulate"]
+    if per_device % pieces:
+        raise InputError(f"{per_device} examples per device do not divide into {pieces} pieces")
+    return mapper
+
+
+def prepare(config: Mapping[str, Any], dataset: data.Dataset, mapper: parallel.Mapper):
+    """Returns the Experiment; raises InputError where network, data and patterns do not fit."""
+    module = build_module(config, dataset.classes)
+    models.check_input(module, dataset.shape)
+    section, schedule = config["optimizer"], dict(config["schedule"])
+    steps = round(config["epochs"] * len(dataset.train) / config["batch_size"])
+    if config["epochs"] and not steps:
+        raise InputError(
+            f"{config['epochs']:g} epochs of {len(dataset.train)} examples are less than one step "
+            f"of batch_size {config['batch_size']}"
+        )
+    warmup = schedule.pop("warmup_epochs") * len(dataset.train) / config["batch_size"]
+    share = optim.schedule(steps=steps, warmup_steps=round(warmup), **schedule)
+    hyper = {
+        "learning_rate": section["learning_rate"],
+        "label_smoothing": config["label_smoothing"],
+        **rates(module),
+    }
+    if section["weight_decay"]:
+        hyper["weight_decay"] = section["weight_decay"]
+        params = jax.eval_shape(
+            lambda: module.init(jax.random.key(0), jnp.zeros((1, *dataset.shape)), train=False)
+        )["params"]
+        optim.check_pattern(params, section["decay"])
+
+    def optimizer(hyper: Mapping[str, Any], step: Any) -> optax.GradientTransformation:
+        return optim.optimizer(
+            section["name"],
+            hyper["learning_rate"] * share(step),
+            hyper.get("weight_decay", 0.0),
+            section["decay"],
+            section["clip_norm"],
+            **configuration.extra(config, "optimizer"),
+        )
+
+    preprocess = preprocessing(config["data"]["normalize"], dataset.mean, dataset.std)
+    evaluate = evaluator(module, preprocess, mapper, config["evaluate"]["batch_size"])
+    return Experiment(
+        config, dataset, mapper, module, preprocess, optimizer, share, hyper, steps, evaluate
+    )
+
+
+def rates(module: nn.Module) -> dict[str, float]:
+    """Returns the module's dropout rates; zeros stay out, where they cost nothing."""
+    names = [name for name in vars(module) if name.endswith("dropout_rate")]
+    return {name: getattr(module, name) for name in names if getattr(module, name)}

@@ -1,0 +1,150 @@
+"""The training loop: every concern is one call."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cnnjax import data, parallel
+from cnnjax.train.clock import Clock
+from cnnjax.train.experiment import Experiment
+from cnnjax.train.log import Log, describe
+from cnnjax.train.state import TrainState
+from cnnjax.train.step import train_step
+from cnnjax.workdir.checkpoint import Checkpoints
+
+# Steps handed to the device before the loop waits for the oldest of them: enough to keep it busy,
+# few enough that a signal is heard soon.
+IN_FLIGHT = 16
+IN_FLIGHT_WAITING = 4
+
+
+def train(
+    experiment: Experiment,
+    state: TrainState,
+    workdir: Path,
+    checkpoints: Checkpoints,
+    clock: Clock,
+    stop_requested: Callable[[], bool],
+) -> TrainState:
+    """Returns the state after the last step, or after the step at which a stop was requested.
+
+    Reports, validates and saves on the way; the returned state is saved, too.
+    """
+    config, mapper, dataset = experiment.config, experiment.mapper, experiment.dataset
+    step, steps, batch_size = int(state.step), experiment.steps, config["batch_size"]
+    every = intervals(experiment)
+    hyper = mapper.replicate({k: jnp.float32(v) for k, v in experiment.hyper.items()})
+    with clock.section("compile"):
+        advance = compiled_step(experiment, state, hyper)
+    report: dict[str, float] = {}
+    pace, queue = Pace(step, batch_size, clock), collections.deque()
+
+    def due(interval: int) -> bool:
+        return step % interval == 0 or step == steps
+
+    with Log(workdir, step, steps, config["report"]["tensorboard"]) as log:
+        while step < steps and not stop_requested():
+            with clock.section("train"):
+                batch = data.batch(dataset.train, config["seed"], step, batch_size)
+                state, metrics = advance(state, mapper.split(batch), hyper)
+                step += 1
+                wait(queue, metrics["loss"], IN_FLIGHT_WAITING if mapper.waits else IN_FLIGHT)
+                if due(every["report"]):
+                    report = averages(experiment, step, state.totals, metrics)
+                    state = state.reported()
+            log.advance(step, experiment.epoch(step))
+            if due(every["report"]):
+                log.write(step, "train", report | pace.measure(step))
+            validated: dict[str, float] = {}
+            if due(every["evaluate"]):
+                with clock.section("evaluate"):
+                    validated = experiment.evaluate(state.variables, dataset.validation)
+                if validated:
+                    log.write(step, "validation", validated)
+                log.line(summary(experiment, step, report, validated))
+            if due(every["checkpoint"]) or (validated and config["evaluate"]["select"] == "best"):
+                with clock.section("checkpoint"):
+                    log.flush()
+                    checkpoints.save(step, state.variables, state.saved(), validated)
+    with clock.section("checkpoint"):
+        checkpoints.save(step, state.variables, state.saved(), None)
+        checkpoints.wait()
+    return state
+
+
+def intervals(experiment: Experiment) -> dict[str, int]:
+    """Returns the steps between reports, validations and checkpoints."""
+    config = experiment.config
+    return {
+        "report": config["report"]["every_steps"],
+        "evaluate": experiment.steps_of(config["evaluate"]["every_epochs"]),
+        "checkpoint": experiment.steps_of(config["checkpoint"]["every_epochs"]),
+    }
+
+
+def compiled_step(experiment: Experiment, state: TrainState, hyper: Any) -> Callable[..., Any]:
+    """Returns the training step, compiled for the shapes at hand."""
+    config, mapper = experiment.config, experiment.mapper
+    step = partial(
+        train_step,
+        module=experiment.module,
+        preprocess=experiment.preprocess,
+        optimizer=experiment.optimizer,
+        axis_name=parallel.AXIS,
+        accumulate=config["optimizer"]["accumulate"],
+    )
+    batch = data.batch(experiment.dataset.train, config["seed"], 0, config["batch_size"])
+    mapped = mapper.map(step, split=(False, True, False), donate=(0,))
+    return mapped.lower(state, mapper.split(batch), hyper).compile()
+
+
+def wait(queue: collections.deque, newest: jax.Array, most: int) -> None:
+    """Waits for the oldest result once more than `most` are under way."""
+    queue.append(newest)
+    if len(queue) > most:
+        queue.popleft().block_until_ready()
+
+
+def averages(
+    experiment: Experiment, step: int, totals: Mapping[str, jax.Array], last: Mapping[str, Any]
+) -> dict[str, float]:
+    """Returns loss and accuracy since the last report, and the last step's norm and rate."""
+    sums, norm = jax.device_get((totals, last["gradient_norm"]))
+    share = float(experiment.share(jnp.int32(step - 1)))
+    return {
+        "loss": float(sums["loss"] / sums["count"]),
+        "accuracy": float(sums["correct"] / sums["count"]),
+        "gradient_norm": float(norm),
+        "learning_rate": experiment.hyper["learning_rate"] * share,
+    }
+
+
+class Pace:
+    """Images per second of training, validations and checkpoints left out, between two reports."""
+
+    def __init__(self, step: int, batch_size: int, clock: Clock):
+        self.step, self.batch_size, self.clock = step, batch_size, clock
+        self.seconds = clock.seconds["train"]
+
+    def measure(self, step: int) -> dict[str, float]:
+        seconds = self.clock.seconds["train"]
+        images = (step - self.step) * self.batch_size
+        rate = images / max(seconds - self.seconds, 1e-9)
+        self.step, self.seconds = step, seconds
+        return {"images_per_second": round(rate, 1)}
+
+
+def summary(
+    experiment: Experiment, step: int, report: Mapping[str, float], validated: Mapping[str, float]
+) -> str:
+    """Returns the line of an epoch."""
+    epochs = experiment.config["epochs"]
+    line = f"epoch {experiment.epoch(step):.1f}/{epochs:g}  step {step}  {describe(report)}"
+    return f"{line}  validation {describe(validated)}" if validated else line

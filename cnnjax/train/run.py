@@ -1,0 +1,121 @@
+"""One run, from a config to a result: the only reader of the whole config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cnnjax import config as configuration
+from cnnjax import data, tree
+from cnnjax.errors import InputError
+from cnnjax.evaluation.trained import load_data
+from cnnjax.train import stop
+from cnnjax.train.clock import Clock
+from cnnjax.train.experiment import Experiment, check_parts, prepare
+from cnnjax.train.loop import train
+from cnnjax.train.state import TrainState, from_saved
+from cnnjax.train.step import create_state
+from cnnjax.workdir import checkpoint, environment, files
+from cnnjax.workdir.checkpoint import Checkpoints
+
+
+def run(config: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
+    """Trains as `config` says, or resumes, and returns what `result.json` holds.
+
+    Raises InputError before anything is written when the config cannot work, and Stopped after a
+    checkpoint when a signal asked for it.
+    """
+    config = configuration.check(config)
+    mapper = check_parts(config)
+    lock = files.claim(workdir)
+    with lock:
+        if (finished := finished_before(config, workdir)) is not None:
+            return finished
+        clock = Clock()
+        with clock.section("data"):
+            dataset = load_data(config)
+        experiment = prepare(config, dataset, mapper)
+        record_start(config, dataset, workdir)
+        keep = config["checkpoint"]["keep"]
+        with stop.requests() as stop_requested, Checkpoints(workdir, keep) as checkpoints:
+            state = resume(experiment, checkpoints, workdir)
+            state = train(experiment, state, workdir, checkpoints, clock, stop_requested)
+        if int(state.step) < experiment.steps:
+            raise stop.Stopped(
+                f"Stopped at step {int(state.step)} of {experiment.steps}; all is saved. "
+                "The same command goes on from here."
+            )
+        result = score(experiment, state, workdir, clock)
+        files.write_json(workdir / files.RESULT, result)
+        return result
+
+
+def finished_before(config: Mapping[str, Any], workdir: Path) -> dict[str, Any] | None:
+    """Returns the result of a run that is complete; refuses a workdir made with another config."""
+    if not (workdir / files.CONFIG).exists():
+        return None
+    changed = configuration.differences(files.read_json(workdir / files.CONFIG), config)
+    if changed:
+        raise InputError(
+            f"workdir {workdir} was made with another config ({'; '.join(changed)}). "
+            "To continue it give the old values; to start over give another workdir"
+        )
+    if not (workdir / files.RESULT).exists():
+        return None
+    print(f"The run in {workdir} is complete.")
+    return files.read_json(workdir / files.RESULT)
+
+
+def record_start(config: Mapping[str, Any], dataset: data.Dataset, workdir: Path) -> None:
+    files.write_json(workdir / files.CONFIG, config)
+    files.write_json(workdir / files.ENVIRONMENT, environment.describe())
+    sizes = {s: len(getattr(dataset, s)) for s in ("train", "validation", "test")}
+    facts = {
+        "name": dataset.name,
+        "examples": sizes,
+        "shape": dataset.shape,
+        "class_names": dataset.class_names,
+        "mean": dataset.mean,
+        "std": dataset.std,
+    }
+    files.write_json(workdir / files.DATASET, facts)
+
+
+def resume(experiment: Experiment, checkpoints: Checkpoints, workdir: Path) -> TrainState:
+    """Returns the state of the newest good checkpoint, or that before the first step."""
+    optimizer = experiment.optimizer(experiment.hyper, 0)
+    key = jax.random.key(experiment.config["seed"])
+    create = partial(create_state, experiment.module, optimizer, key, experiment.dataset.shape)
+    state = experiment.mapper.replicate(jax.jit(create)())
+    restored = checkpoints.restore(state.variables, state.saved())
+    if restored is not None:
+        step, variables, training = restored
+        state = from_saved(variables, training)
+        print(f"Resuming {workdir} at step {step} of {experiment.steps}.")
+    files.trim_metrics(workdir, int(state.step))
+    return state
+
+
+def score(experiment: Experiment, state: TrainState, workdir: Path, clock: Clock) -> dict[str, Any]:
+    """Returns the result: the one look at the test split, and what is known of the run."""
+    variables, step = state.variables, int(state.step)
+    if experiment.config["evaluate"]["select"] == "best" and checkpoint.scores(workdir):
+        step, variables = checkpoint.read_variables(workdir, variables, best=True)
+    with clock.section("evaluate"):
+        tested = experiment.evaluate(variables, experiment.dataset.test)
+    print(f"Test loss: {tested['loss']:.5f}")
+    print(f"Test accuracy: {tested['accuracy']:.4f}")
+    return {
+        "test_accuracy": tested["accuracy"],
+        "test_loss": tested["loss"],
+        "test_examples": tested["examples"],
+        "step": int(state.step),
+        "tested_step": step,
+        "params": sum(leaf.size for leaf in jax.tree.leaves(variables["params"])),
+        "params_sha256": tree.digest(variables["params"]),
+        "seconds": {name: round(value, 3) for name, value in clock.seconds.items()},
+    }

@@ -1,0 +1,59 @@
+"""All that a training run carries from one step to the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+
+@flax.struct.dataclass
+class TrainState:
+    """A pytree. With it, the config and the data, the rest of a run is determined.
+
+    Attributes:
+      step: steps taken, int32.
+      params: trainable variables, float32.
+      batch_stats: running statistics of BatchNorm, float32; empty without any.
+      opt_state: the optimiser's.
+      key: the run's PRNG key; every step folds its number into it, so the key never changes.
+      totals: metrics summed since the last report, float32. Part of the state so that a resumed
+        run reports what the uninterrupted one would have.
+    """
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+    key: jax.Array
+    totals: dict[str, jax.Array]
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What `module.apply` takes."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+    def reported(self) -> TrainState:
+        """Returns the state with its totals set back to zero."""
+        return self.replace(totals=no_totals())  # pyright: ignore[reportAttributeAccessIssue]
+
+    def saved(self) -> dict[str, Any]:
+        """Returns what a checkpoint holds besides the variables, the key as plain integers."""
+        return {
+            "step": self.step,
+            "opt_state": self.opt_state,
+            "key": jax.random.key_data(self.key),
+            "totals": self.totals,
+        }
+
+
+def no_totals() -> dict[str, jax.Array]:
+    return {name: jnp.zeros((), jnp.float32) for name in ("loss", "correct", "count")}
+
+
+def from_saved(variables: dict[str, Any], training: dict[str, Any]) -> TrainState:
+    """Returns the state of a checkpoint's `variables` and `training`."""
+    key = jax.random.wrap_key_data(training["key"])
+    return TrainState(**variables, **{**training, "key": key})

@@ -1,0 +1,122 @@
+"""One step of training: a pure function of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jax import lax
+
+from cnnjax.evaluation.loss import cross_entropy, sums
+from cnnjax.parallel import vary
+from cnnjax.train.state import TrainState, no_totals
+
+Hyperparameters = Mapping[str, jax.Array]
+# Szegedy et al. 2015 (arXiv 1409.4842), section 5: the losses of auxiliary classifiers weigh 0.3.
+AUXILIARY_WEIGHT = 0.3
+
+
+def create_state(
+    module: nn.Module,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    shape: tuple[int, int, int],
+) -> TrainState:
+    """Returns the state before the first step for images of `shape` (height, width, channels)."""
+    init_key, run_key = jax.random.split(key)
+    variables = module.init(init_key, jnp.zeros((1, *shape)), train=False)
+    params = variables["params"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        batch_stats=variables.get("batch_stats", {}),
+        opt_state=optimizer.init(params),
+        key=run_key,
+        totals=no_totals(),
+    )
+
+
+def train_step(
+    state: TrainState,
+    batch: Mapping[str, jax.Array],
+    hyper: Hyperparameters,
+    *,
+    module: nn.Module,
+    preprocess: Callable[[jax.Array], jax.Array],
+    optimizer: Callable[[Hyperparameters, jax.Array], optax.GradientTransformation],
+    axis_name: str,
+    accumulate: int = 1,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """Returns the next state and this step's metrics as sums with their count.
+
+    Args:
+      state: replicated over `axis_name`.
+      batch: this device's part: `image` (batch, height, width, channels) uint8, `label` (batch,).
+      hyper: scalars that a sweep may vary without compiling again: `learning_rate`,
+        `weight_decay`, `label_smoothing`, and any rate field of the module.
+      preprocess: from pixels to the module's input.
+      optimizer: from the hyperparameters and the step to the optimiser of this step.
+      accumulate: pieces that the batch is computed in, one after the other. Their gradients are
+        averaged; BatchNorm normalises each piece by itself.
+    """
+    rates: dict[str, Any] = {name: hyper[name] for name in hyper if hasattr(module, name)}
+    module = module.clone(axis_name=axis_name, **rates)
+    key = jax.random.fold_in(state.key, state.step)
+
+    def loss(params, batch_stats, images, labels, key):
+        logits, updates = module.apply(
+            {"params": params, "batch_stats": batch_stats},
+            preprocess(images),
+            train=True,
+            mutable=["batch_stats", "auxiliary"],
+            rngs={"dropout": key},
+        )
+        losses = cross_entropy(logits, labels, hyper["label_smoothing"])
+        total = losses.mean()
+        for extra in jax.tree.leaves(updates.get("auxiliary", {})):
+            total += AUXILIARY_WEIGHT * cross_entropy(extra, labels).mean()
+        return total, (
+            sums(logits, labels, losses, jnp.ones(len(labels))),
+            updates.get("batch_stats", {}),
+        )
+
+    def piece(batch_stats, images, labels, number):
+        (_, (metrics, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(
+            params, batch_stats, images, labels, jax.random.fold_in(key, number)
+        )
+        return batch_stats, gradients, metrics
+
+    def next_piece(carry, part):
+        batch_stats, *total = carry
+        batch_stats, *new = piece(batch_stats, *part)
+        return (batch_stats, *jax.tree.map(jnp.add, total, new)), None
+
+    params, batch_stats = vary((state.params, state.batch_stats), axis_name)
+    parts = [x.reshape(accumulate, -1, *x.shape[1:]) for x in (batch["image"], batch["label"])]
+    parts.append(jnp.arange(accumulate))
+    carry = piece(batch_stats, *(part[0] for part in parts))
+    if accumulate > 1:
+        # A convolution inside a loop is slow on XLA:CPU, so there the pieces are unrolled.
+        unroll = jax.default_backend() == "cpu"
+        carry, _ = lax.scan(next_piece, carry, [part[1:] for part in parts], unroll=unroll)
+    batch_stats, gradients, metrics = carry
+    gradients = jax.tree.map(lambda g: lax.pmean(g, axis_name) / accumulate, gradients)
+    # The layers average what they store over the axis; this only says so to shard_map's checker.
+    batch_stats = lax.pmean(batch_stats, axis_name)
+    updates, opt_state = optimizer(hyper, state.step).update(
+        gradients, state.opt_state, state.params
+    )
+    metrics = lax.psum(metrics, axis_name)
+    state = TrainState(
+        step=state.step + 1,
+        params=optax.apply_updates(state.params, updates),
+        batch_stats=batch_stats,
+        opt_state=opt_state,
+        key=state.key,
+        totals=jax.tree.map(jnp.add, state.totals, metrics),
+    )
+    return state, metrics | {"gradient_norm": optax.tree.norm(gradients)}

@@ -1,0 +1,217 @@
+"""Checkpoints through Orbax, with a digest per leaf that is verified when one is read.
+
+A checkpoint has three items: `variables` (all that inference needs), `training` (the rest of the
+state) and `record` (JSON: the metrics, and digests of all). Orbax itself restores a flipped bit
+without a word, and a new manager of its knows nothing of the metrics of an older one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import sys
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from cnnjax.errors import InputError
+from cnnjax.workdir.files import CHECKPOINTS, DAMAGED
+
+
+@dataclasses.dataclass
+class Retention:
+    """Which checkpoints stay: the `latest` few, and the one with the best score.
+
+    Attributes:
+      scores: step -> validation accuracy, of the checkpoints that have one.
+    """
+
+    latest: int
+    scores: dict[int, float]
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """Answers Orbax, which asks with the checkpoints in the order of their steps."""
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        best = ranked({step: self.scores[step] for step in steps if step in self.scores})[-1:]
+        return [step in best or step in steps[-self.latest :] for step in steps]
+
+
+class Checkpoints:
+    """The checkpoints of one workdir, for the run that writes them; use as a context."""
+
+    def __init__(self, workdir: Path, keep: int = 2):
+        self.workdir = workdir.resolve()
+        self.scores = scores(workdir)
+        self.manager = ocp.CheckpointManager(
+            self.workdir / CHECKPOINTS,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=Retention(keep, self.scores),
+                cleanup_tmp_directories=True,
+            ),
+        )
+
+    def save(
+        self,
+        step: int,
+        variables: Any,
+        training: Any,
+        metrics: Mapping[str, float] | None,
+    ) -> None:
+        """Writes a checkpoint in the background; an older save is finished first.
+
+        `metrics`, with the validation `accuracy`, makes it a candidate for the best.
+        """
+        if step in self.manager.all_steps():
+            return
+        metrics = dict(metrics or {})
+        parts = {"variables": variables, "training": training, "metrics": metrics}
+        record = {"digests": {name: digests(part) for name, part in parts.items()}}
+        if metrics:
+            self.scores[step] = metrics["accuracy"]
+        saved = self.manager.save(
+            step,
+            args=ocp.args.Composite(
+                variables=ocp.args.StandardSave(variables),
+                training=ocp.args.StandardSave(training),
+                record=ocp.args.JsonSave(record | {"metrics": metrics}),
+            ),
+        )
+        if not saved:
+            raise RuntimeError(f"Orbax refused to save step {step} after {self.latest()}")
+
+    def latest(self) -> int | None:
+        return self.manager.latest_step()
+
+    def restore(self, variables: Any, training: Any) -> tuple[int, Any, Any] | None:
+        """Returns (step, variables, training) of the newest good checkpoint; None without any.
+
+        A damaged one is named on standard error and set aside, and the next older one is used.
+        """
+        self.wait()
+        templates = {"variables": variables, "training": training}
+        for step in reversed(steps(self.workdir)):
+            try:
+                items = read(self.workdir, step, templates)
+            except Exception as error:  # a damaged file can surface as almost any exception
+                self.set_aside(step, error)
+            else:
+                return step, items["variables"], items["training"]
+        return None
+
+    def set_aside(self, step: int, error: Exception) -> None:
+        """Moves a damaged checkpoint to where no run looks for one, in case it is wanted."""
+        place = self.workdir / DAMAGED / str(step)
+        print(f"{complaint(step, error)}; moved to {place}", file=sys.stderr)
+        shutil.rmtree(place, ignore_errors=True)
+        place.parent.mkdir(exist_ok=True)
+        shutil.move(self.workdir / CHECKPOINTS / str(step), place)
+        self.scores.pop(step, None)
+        self.manager.reload()
+
+    def wait(self) -> None:
+        """Returns when the last save is complete on disk."""
+        self.manager.wait_until_finished()
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(self, *unused) -> None:
+        """Waits for the last save."""
+        self.wait()
+        self.manager.close()
+
+
+def steps(workdir: Path) -> list[int]:
+    """Returns the steps of the finished checkpoints, oldest first."""
+    folder = workdir / CHECKPOINTS
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+
+
+def scores(workdir: Path) -> dict[int, float]:
+    """Returns step -> validation accuracy of the checkpoints whose record can be read."""
+    found = {}
+    for step in steps(workdir):
+        try:
+            metrics = read(workdir, step, {})["metrics"]
+        except Exception:  # it is named when the checkpoint itself is wanted
+            continue
+        if metrics:
+            found[step] = metrics["accuracy"]
+    return found
+
+
+def ranked(scores: Mapping[int, float]) -> list[int]:
+    """Returns the steps from the worst to the best, the later one after its equals."""
+    return sorted(scores, key=lambda step: (scores[step], step))
+
+
+def read_variables(workdir: Path, template: Any, best: bool = False) -> tuple[int, Any]:
+    """Returns (step, variables) of the latest good checkpoint, or of the best on validation.
+
+    Where one is damaged, or removed by a running run meanwhile, the next in that order is used and
+    a line on standard error says so. Raises InputError when none can be read.
+    """
+    found = ranked(scores(workdir)) if best else steps(workdir)
+    for step in reversed(found):
+        try:
+            return step, read(workdir, step, {"variables": template})["variables"]
+        except Exception as error:  # see `Checkpoints.restore`
+            print(complaint(step, error), file=sys.stderr)
+    kind = "validated checkpoint" if best else "checkpoint"
+    raise InputError(f"{workdir} holds no {kind} that can be read")
+
+
+def read(workdir: Path, step: int, templates: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the `metrics` and the named items of a checkpoint, verified against its digests.
+
+    `templates` hold arrays or `jax.ShapeDtypeStruct`s; arrays are placed by their sharding and,
+    without one, on the first device, whatever devices they were saved from.
+    """
+    items = {
+        name: ocp.args.StandardRestore(jax.tree.map(placed, tree))
+        for name, tree in templates.items()
+    }
+    path = workdir.resolve() / CHECKPOINTS / str(step)
+    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+        restored = reader.restore(
+            path, args=ocp.args.Composite(record=ocp.args.JsonRestore(), **items)
+        )
+    record = restored["record"]
+    parts = {"metrics": record["metrics"]} | {name: restored[name] for name in templates}
+    for name, part in parts.items():
+        expected, found = record["digests"][name], digests(part)
+        wrong = [leaf for leaf in expected | found if expected.get(leaf) != found.get(leaf)]
+        if wrong:
+            raise ValueError(f"{name}{wrong[0]} does not have its digest")
+    return parts
+
+
+def placed(leaf: Any) -> Any:
+    if leaf.sharding is not None:
+        return leaf
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
+
+
+def digests(tree: Any) -> dict[str, int]:
+    """Returns the CRC-32 of each leaf's bytes, dtype and shape, by its path."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    result = {}
+    for path, leaf in leaves:
+        array = np.asarray(jax.device_get(leaf))
+        head = f"{array.dtype} {array.shape}".encode()
+        result[jax.tree_util.keystr(path)] = zlib.crc32(array.tobytes(), zlib.crc32(head))
+    return result
+
+
+def complaint(step: int, error: Exception) -> str:
+    """Returns the line that says which checkpoint is damaged, and how it showed."""
+    reason = (str(error).strip() or repr(error)).splitlines()[0]
+    return f"checkpoint {step} is damaged ({reason[:120]})"

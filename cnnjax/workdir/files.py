@@ -1,0 +1,83 @@
+"""Files of a work directory: JSON records and the claim of the one run that writes here.
+
+`config.json` is the resolved config, `env.json` what it ran on, `dataset.json` what a network must
+know of its data, `metrics.jsonl` one object per report, `result.json` the end of a finished run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any, TextIO
+
+from cnnjax.errors import InputError
+
+CONFIG, ENVIRONMENT, DATASET, RESULT = "config.json", "env.json", "dataset.json", "result.json"
+METRICS, CHECKPOINTS, LOCK = "metrics.jsonl", "checkpoints", "lock"
+DAMAGED = "damaged"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value` so that a reader finds the old file or the new one, never half of it."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(value, indent=2) + "\n")
+    os.replace(part, path)
+
+
+def read_json(path: Path) -> Any:
+    """Returns the file's value; InputError when it is missing or no JSON."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: {path.parent} is not a run's workdir") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+
+
+def claim(workdir: Path) -> TextIO:
+    """Creates the directory and returns the open lock file that makes it this process's own.
+
+    The claim ends with the process, however it ends. Raises InputError when another living process
+    holds it, or when the directory cannot be written.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock = open(workdir / LOCK, "a+")  # noqa: SIM115 - held until the process ends
+    except OSError as error:
+        raise InputError(f"workdir {workdir} cannot be written: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        owner = lock.read().strip() or "unknown"
+        lock.close()
+        raise InputError(
+            f"workdir {workdir} is in use by process {owner}; wait for it, or give another workdir"
+        ) from None
+    except OSError as error:
+        lock.close()
+        raise InputError(f"workdir {workdir} cannot be locked: {error.strerror}") from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def trim_metrics(workdir: Path, step: int) -> None:
+    """Drops reports of steps after `step`, which will be taken again, and a torn last line."""
+    path = workdir / METRICS
+    if not path.exists():
+        return
+    kept = [line for line in path.read_text().splitlines() if report_step(line) <= step]
+    part = path.with_name(path.name + ".part")
+    part.write_text("".join(line + "\n" for line in kept))
+    os.replace(part, path)
+
+
+def report_step(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):
+        return float("inf")

@@ -1,0 +1,53 @@
+"""Networks on MNIST (60,000 and 10,000 digits of 28x28).
+
+    python -m experiments.train --config=configs/mnist.py:lenet5 --workdir=runs/lenet5
+
+The set is fetched on first use; `--config.data.data_dir=DIR` names one prepared elsewhere.
+"""
+
+from cnnjax.config import default, parse
+
+
+def get_config(text=None):
+    arguments = parse(text, model="lenet5")
+    config = default()
+    config.model.name = arguments.model
+    config.data.name, config.data.normalize = "mnist", "unit"
+    config.report.every_steps = 100
+    RECIPES.get(arguments.model, lenet5)(config)
+    return config
+
+
+def lenet5(config):
+    config.model.act, config.model.pool = "relu", "max"
+    config.data.normalize = "standard"
+    config.epochs, config.batch_size = 12.0, 128
+    config.optimizer.learning_rate = 2e-3
+    config.schedule.name, config.schedule.warmup_epochs = "cosine", 1.0
+
+
+def mnist_cnn(config):
+    """Exactly Keras' example: all 60,000 digits, 12 epochs of 128, Adadelta at 1.0."""
+    config.data.validation = 0.0
+    config.epochs, config.batch_size = 12.0, 128
+    config.optimizer.name, config.optimizer.learning_rate = "adadelta", 1.0
+    config.optimizer.rho, config.optimizer.epsilon = 0.95, 1e-7
+
+
+def first_convnet(config):
+    config.epochs, config.batch_size = 5.0, 64
+    config.optimizer.learning_rate = 1e-3
+    config.schedule.name = "cosine"
+
+
+def one_block_cnn(config):
+    config.epochs, config.batch_size = 10.0, 128
+    config.schedule.name = "cosine"
+
+
+RECIPES = {
+    "lenet5": lenet5,
+    "mnist_cnn": mnist_cnn,
+    "first_convnet": first_convnet,
+    "one_block_cnn": one_block_cnn,
+}

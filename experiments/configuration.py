@@ -1,0 +1,34 @@
+"""The --config flag of the entry points that start from a config file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from cnnjax.errors import InputError
+
+DEFAULT = "configs/digits.py"
+
+
+def define() -> flags.FlagHolder:
+    """Defines --config=FILE[:VARIANT] and --config.FIELD=VALUE."""
+    return config_flags.DEFINE_config_file(
+        "config",
+        DEFAULT,
+        "Config file, with an optional variant: configs/mnist.py:lenet5. "
+        "Override a field by --config.optimizer.learning_rate=0.1; cnnjax/config.py lists them.",
+        # Fields of the chosen network, data set or optimiser are not in the defaults; what no
+        # constructor knows either is refused by cnnjax.config.check.
+        lock_config=False,
+        accept_new_attributes=True,
+    )
+
+
+def value(flag: flags.FlagHolder) -> ConfigDict:
+    """Returns the config with its overrides."""
+    file = Path(flags.FLAGS["config"].config_filename.partition(":")[0])  # pyright: ignore
+    if not file.is_file():
+        raise InputError(f"config file {file} does not exist")
+    return flag.value

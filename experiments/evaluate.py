@@ -1,0 +1,58 @@
+"""Evaluates the network of a workdir, of a finished run or one still going."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from absl import flags
+
+from experiments import launch
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Directory of the run.")
+SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to evaluate on.")
+CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint", "auto", ["auto", "last", "best"], "auto: as the run's evaluate.select says."
+)
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 500, "Examples per step.", 1)
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS sets are, if not where they were.")
+JSON = flags.DEFINE_bool("json", False, "Print one JSON object.")
+
+
+def main(arguments: Sequence[str]) -> int:
+    launch.no_arguments(arguments)
+    workdir = launch.existing_workdir(WORKDIR.value)
+    from rich.console import Console
+    from rich.table import Table
+
+    from cnnjax import parallel
+    from cnnjax.evaluation import trained
+    from cnnjax.evaluation.evaluate import evaluator
+
+    network = trained.load(workdir, CHECKPOINT.value)
+    dataset = trained.load_data(network.config, DATA_DIR.value)
+    trained.check_data(network, dataset)
+    split = getattr(dataset, SPLIT.value)
+    mapper = parallel.mapper()
+    evaluate = evaluator(network.module, network.preprocess, mapper, BATCH_SIZE.value)
+    result = evaluate(mapper.replicate(network.variables), split)
+    if not result:
+        return launch.refuse(f"the {SPLIT.value} split of this run has no examples")
+    result = {"split": SPLIT.value, "step": network.step, **result}
+    if JSON.value:
+        print(json.dumps(result))
+        return 0
+    table = Table("split", "step", "examples", "loss (nats)", "accuracy")
+    table.add_row(
+        SPLIT.value,
+        f"{network.step:,}",
+        f"{result['examples']:,}",
+        f"{result['loss']:.5f}",
+        f"{result['accuracy']:.2%}".replace("%", " %"),
+    )
+    Console().print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    launch.run(main)
