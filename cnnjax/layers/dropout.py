@@ -43,6 +43,6 @@ class Dropout(nn.Module):
         # Drawn in float32 whatever x is, so that its precision does not change the mask.
         probability = keep.astype(jnp.float32)
         kept = jax.vmap(lambda key: jax.random.bernoulli(key, probability, x.shape[1:]))(keys)
-        # At rate 1 nothing is kept, and the guard keeps 0 * inf out of the gradient.
-        scale = jnp.where(keep > 0, 1 / jnp.where(keep > 0, keep, 1), 0)
+        # At rate 1 nothing is kept, and an infinite scale would make the gradient nan.
+        scale = jnp.where(keep > 0, 1 / keep, 0)
         return jnp.where(kept, x * scale, 0).astype(x.dtype)

@@ -46,7 +46,8 @@ class LeNet(nn.Module):
         x = x.reshape(len(x), -1)
         for i, units in enumerate(self.units):
             x = act(Dense(units, dtype=self.dtype, name=f"f{i + 5}")(x))
-        return Dense(self.classes, dtype=self.dtype, name="head")(x).astype(jnp.float32)
+        x = Dense(self.classes, dtype=self.dtype, name="head")(x)
+        return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 MODELS = Table("network", lenet5=LeNet)

@@ -70,7 +70,8 @@ class ConvNet(nn.Module):
         for i, units in enumerate(self.units, 1):
             x = act(dense(units, name=f"dense{i}")(x))
             x = dropout(self.dense_dropout_rate)(x)
-        return dense(self.classes, name="head")(x).astype(jnp.float32)
+        x = dense(self.classes, name="head")(x)
+        return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 one_pool = partial(ConvNet, units=(128,), pool_last=True, dropout_rate=0.25, dense_dropout_rate=0.5)

@@ -1,0 +1,124 @@
+"""Dropout: what falls out depends on the key and the example, and on nothing else."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from cnnjax.errors import InputError
+from cnnjax.layers import Dropout
+from tests.gradients import UNOPTIMISED
+
+# One shape for most tests: drawing takes long to compile.
+ONES = np.ones((8, 60, 50), np.float32)
+
+
+def drop_piece(x, rate=0.5, key=0, axis_name=None):
+    """Returns x after dropout in training."""
+    layer = Dropout(rate, train=True, axis_name=axis_name)
+    return layer.apply({}, x, rngs={"dropout": jax.random.key(key)})
+
+
+jit = functools.partial(jax.jit, compiler_options=UNOPTIMISED)
+drop = jit(drop_piece)
+
+
+def value_and_gradient(x, rate):
+    """Returns x after dropout in training, and the gradient of its sum."""
+    layer = Dropout(rate, train=True)
+    y, transpose = jax.vjp(lambda x: layer.apply({}, x, rngs={"dropout": jax.random.key(0)}), x)
+    return y, transpose(jnp.ones_like(y))[0]
+
+
+def test_a_split_batch_loses_the_values_that_the_whole_one_does():
+    def piece(x):
+        return drop_piece(x, axis_name="data")
+
+    mesh = jax.make_mesh((4,), ("data",), (jax.sharding.AxisType.Auto,), devices=jax.devices()[:4])
+    spec = jax.sharding.PartitionSpec("data")
+    over_devices = jit(jax.shard_map(piece, mesh=mesh, in_specs=spec, out_specs=spec))
+    whole = drop(ONES)
+    np.testing.assert_array_equal(over_devices(ONES), whole)
+    for pieces in (2, 8):
+        split = jit(jax.vmap(piece, axis_name="data"))(ONES.reshape(pieces, -1, *ONES.shape[1:]))
+        np.testing.assert_array_equal(split.reshape(ONES.shape), whole)
+
+
+def test_every_example_has_a_mask_of_its_own_whatever_the_batch():
+    masks = np.asarray(drop(ONES)).reshape(8, -1)
+    assert len(np.unique(masks, axis=0)) == 8
+    np.testing.assert_array_equal(drop(ONES[:3]), drop(ONES)[:3])
+
+
+def test_masks_are_a_function_of_the_key():
+    np.testing.assert_array_equal(drop(ONES, key=1), drop(ONES, key=1))
+    assert (drop(ONES, key=1) != drop(ONES, key=2)).any()
+
+
+def test_layers_of_one_network_drop_different_values():
+    class Twice(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return Dropout(0.5, train=True)(x), Dropout(0.5, train=True)(x)
+
+    def run(x):
+        return Twice().apply({}, x, rngs={"dropout": jax.random.key(0)})
+
+    one, other = jit(run)(ONES)
+    assert 0.4 < (one != other).mean() < 0.6
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_values_are_kept_with_their_probability_and_their_mean(rate):
+    y = np.asarray(drop(3 * ONES, rate))
+    np.testing.assert_allclose(y[y != 0], 3 / (1 - rate), rtol=1e-6)
+    # Five standard deviations of a binomial share over 24,000 draws.
+    assert abs((y == 0).mean() - rate) < 5 * np.sqrt(rate * (1 - rate) / y.size)
+    np.testing.assert_allclose(y.mean(), 3, rtol=5 * np.sqrt(rate / (1 - rate) / y.size))
+
+
+def test_another_rate_compiles_nothing_and_ends_are_exact_with_finite_gradients():
+    traced = []
+
+    @jit
+    def run(x, rate):
+        traced.append(rate)
+        return value_and_gradient(x, rate)
+
+    x = 3 * ONES
+    for rate in (0.0, 0.25, 1.0):
+        y, gradient = run(x, rate)
+        constant = jit(value_and_gradient, static_argnums=1)(x, rate)
+        np.testing.assert_allclose(y, constant[0], rtol=1e-6)
+        np.testing.assert_allclose(gradient, constant[1], rtol=1e-6)
+        np.testing.assert_allclose(gradient, y / 3, rtol=1e-6)
+        if rate != 0.25:
+            np.testing.assert_array_equal(y, (1 - rate) * x)
+            np.testing.assert_array_equal(gradient, (1 - rate) * ONES)
+    assert len(traced) == 1
+
+
+def test_evaluation_needs_no_key_and_changes_nothing():
+    np.testing.assert_array_equal(Dropout(0.5).apply({}, ONES), ONES)
+
+
+def test_precision_changes_the_values_but_not_the_mask():
+    whole = np.asarray(drop(ONES, 0.3))
+    rounded = drop(jnp.asarray(ONES, jnp.bfloat16), 0.3)
+    assert rounded.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(rounded == 0, whole == 0)
+    with jax.enable_x64(True):
+        precise = np.asarray(drop(np.float64(ONES), 0.3))
+    np.testing.assert_array_equal(precise == 0, whole == 0)
+    assert precise.dtype == np.float64
+    np.testing.assert_allclose(np.max(precise), 1 / 0.7, rtol=1e-15)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.5, 50])
+@pytest.mark.parametrize("train", [False, True])
+def test_a_rate_that_is_no_probability_is_refused(rate, train):
+    with pytest.raises(InputError, match=f"between 0 and 1: {rate}"):
+        Dropout(rate, train=train).init(jax.random.key(0), ONES)
