@@ -1,6 +1,7 @@
 # Everything installs itself into .venv. Targets: train, test, oracles, lint, golden, clean.
 PYTHON ?= python3
 VENV := .venv
+RUNS ?= runs
 BIN := $(VENV)/bin
 export PYTHONUNBUFFERED := 1
 
@@ -27,7 +28,7 @@ $(VENV)/installed-oracles: $(VENV)/installed-dev
 	@touch $@
 
 train: $(VENV)/installed
-	$(BIN)/python -m experiments.train --config=configs/digits.py --workdir=runs/digits
+	$(BIN)/python -m experiments.train --config=configs/digits.py --workdir=$(RUNS)/digits
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -48,9 +49,8 @@ def probabilities(trained: Trained, images: Sequence[np.ndarray], batch: int = 6
 
     @jax.jit
     def forward(variables, pixels):
-        return jax.nn.softmax(
-            trained.module.apply(variables, trained.preprocess(pixels), train=False)
-        )
+        logits: Any = trained.module.apply(variables, trained.preprocess(pixels), train=False)
+        return jax.nn.softmax(logits)
 
     batch = min(batch, len(images))
     rows = []
@@ -64,4 +64,4 @@ def probabilities(trained: Trained, images: Sequence[np.ndarray], batch: int = 6
 
 def top(row: np.ndarray, names: Sequence[str], count: int) -> list[tuple[str, float]]:
     """Returns the `count` likeliest (class, probability), likeliest first."""
-    return [(names[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:count]]
+    return [(names[int(i)], float(row[i])) for i in np.argsort(-row, kind="stable")[:count]]

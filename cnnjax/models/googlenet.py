@@ -21,7 +21,7 @@ from cnnjax.layers import (
     local_response_norm,
 )
 from cnnjax.layers.adaptive import adaptive_average_pool
-from cnnjax.layers.compose import Box, Chain, Concat
+from cnnjax.layers.compose import Box, Branches, Chain, Concat
 from cnnjax.registry import Table
 
 # #1x1, #3x3 reduce, #3x3, #5x5 reduce, #5x5, pool proj
@@ -43,6 +43,8 @@ TABLE = (
     ),
 )
 
+AUXILIARY = {(2, 1): "aux1", (2, 4): "aux2"}  # on 4a and 4d
+
 
 class GoogLeNet(nn.Module):
     """A stem and nine Inception modules in three stages.
@@ -50,12 +52,12 @@ class GoogLeNet(nn.Module):
     Attributes:
       stages: rows of table 1.
       auxiliary: whether classifiers on 4a and 4d `sow` their logits, as `aux1/logits` and
-        `aux2/logits` in the collection `intermediates`. They cost parameters, but only in the loss.
+        `aux2/logits` in the collection `intermediates`. Only a training loss wants them.
       auxiliary_grid: size to which these pool adaptively; 0 pools windows of 5 by steps of 3.
       large_kernel: of the branch called 5x5; 3 in a widespread port.
       last_pool: window of the pooling before 5a.
-      response_norm: n, k, alpha and beta of the two local response normalisations, whose values
-        the paper takes from Krizhevsky et al. 2012; () for none.
+      response_norm: n, k, alpha and beta of the two local response normalisations, which the paper
+        does not print (these are AlexNet's); () for none.
       conv_bias: whether convolutions have one.
     """
 
@@ -94,20 +96,16 @@ class GoogLeNet(nn.Module):
             dropout=partial(Dropout, self.auxiliary_dropout_rate, train, self.axis_name),
             dtype=self.dtype,
         )
-        x = Chain(unit, name="stem")(
-            x, [(64, 7, 2, 3), shrink, self.respond, (64, 1), (192, 3), self.respond, shrink]
-        )
+        stem = [(64, 7, 2, 3), shrink, self.respond, (64, 1), (192, 3), self.respond, shrink]
+        x = Chain(unit, name="stem")(x, stem)
         for s, stage in enumerate(self.stages, 1):
+            if s > 1:
+                x = shrink(x, window=self.last_pool if s == 3 else 3)
             for b, row in enumerate(stage, 1):
-                x = Concat(unit, name=f"stage{s}_block{b}")(
-                    x, inception(row, self.large_kernel, smooth)
-                )
-                if self.auxiliary and (s, b) in ((2, 1), (2, 4)):
-                    auxiliary(name="aux1" if b == 1 else "aux2")(x)
-            if s == 1:
-                x = shrink(x)
-            elif s == 2:
-                x = shrink(x, window=self.last_pool)
+                branches = inception(row, self.large_kernel, smooth)
+                x = Concat(unit, name=f"stage{s}_block{b}")(x, branches)
+                if self.auxiliary and (s, b) in AUXILIARY:
+                    auxiliary(name=AUXILIARY[s, b])(x)
         x = Dropout(self.dropout_rate, train, self.axis_name)(GLOBAL_POOLS[self.global_pool](x))
         x = Dense(self.classes, dtype=self.dtype, name="head")(x)
         return x.astype(jnp.promote_types(x.dtype, jnp.float32))
@@ -116,7 +114,7 @@ class GoogLeNet(nn.Module):
         return local_response_norm(x, *self.response_norm) if self.response_norm else x
 
 
-def inception(row: tuple[int, ...], large: int, pool: Box) -> dict[str, list[Box]]:
+def inception(row: tuple[int, ...], large: int, pool: Box) -> Branches:
     """Returns the branches of figure 2b for a row of table 1."""
     c1, r3, c3, r5, c5, p = row
     return {

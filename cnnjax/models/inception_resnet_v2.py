@@ -63,11 +63,9 @@ class InceptionResNetV2(nn.Module):
         unit = partial(ConvBN, norm=norm, act=self.act, dtype=self.dtype)
         shrink = partial(POOLS[self.pool], window=3, stride=2)
         average = partial(average_pool, window=3, stride=1, padding="same")
-        x = Chain(unit, name="stem")(
-            x,
-            [(32, 3, 2, "valid"), (32, 3, 1, "valid"), (64, 3), shrink,
-             (80, 1), (192, 3, 1, "valid"), shrink],
-        )  # fmt: skip
+        stem = [(32, 3, 2, "valid"), (32, 3, 1, "valid"), (64, 3), shrink]
+        stem += [(80, 1), (192, 3, 1, "valid"), shrink]
+        x = Chain(unit, name="stem")(x, stem)
         first = (module35(average), reduce35(shrink), reduce17(shrink))
         stages = zip(first, RESIDUALS, self.blocks, self.scales, strict=True)
         for s, (branches, residual, blocks, scale) in enumerate(stages, 1):
@@ -124,11 +122,10 @@ def module35(pool: Box) -> Branches:
 
 
 def reduce35(pool: Box) -> Branches:
-    """35x35 to 17x17 (figure 7, with k, l, m, n of table 1)."""
-    k, l, m, n = 256, 256, 384, 384  # noqa: E741
+    """35x35 to 17x17 (figure 7, with the numbers of table 1)."""
     return {
-        "3x3": [(n, 3, 2, "valid")],
-        "3x3dbl": [(k, 1), (l, 3), (m, 3, 2, "valid")],
+        "3x3": [(384, 3, 2, "valid")],
+        "3x3dbl": [(256, 1), (256, 3), (384, 3, 2, "valid")],
         "_pool": [pool],
     }
 

@@ -65,11 +65,9 @@ class InceptionV3(nn.Module):
         average = partial(
             average_pool, window=3, stride=1, padding="same", count_padding=self.count_padding
         )
-        x = Chain(unit, name="stem")(
-            x,
-            [(32, 3, 2, "valid"), (32, 3, 1, "valid"), (64, 3), shrink,
-             (80, 1), (192, 3, 1, "valid"), shrink],
-        )  # fmt: skip
+        stem = [(32, 3, 2, "valid"), (32, 3, 1, "valid"), (64, 3), shrink]
+        stem += [(80, 1), (192, 3, 1, "valid"), shrink]
+        x = Chain(unit, name="stem")(x, stem)
         stages = (
             (figure5(32, average), figure5(64, average), figure5(64, average)),
             (reduce35(shrink), *(figure6(c, average) for c in (128, 160, 160, 192))),

@@ -13,7 +13,6 @@ from cnnjax.layers import ACTIVATIONS, GLOBAL_POOLS, NORMS, POOLS, Conv, ConvBN,
 from cnnjax.layers.compose import concat
 from cnnjax.registry import Table
 
-
 # Columns s1x1, e1x1, e3x3 of table 1, one line per pooling before them.
 fire2, fire4, fire6, fire8 = (16, 64, 64), (32, 128, 128), (48, 192, 192), (64, 256, 256)
 FIRES = (

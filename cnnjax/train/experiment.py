@@ -34,10 +34,10 @@ class Experiment:
     steps: int
     evaluate: Callable[[Mapping[str, Any], data.Split], dict[str, float]]
 
-    def steps_of(self, epochs: float) -> int:
-        """Returns epochs in steps, at least 1; 0 epochs stand for the whole run."""
+    def steps_of(self, epochs: float) -> float:
+        """Returns epochs in steps, fractions included; 0 epochs stand for the whole run."""
         per_epoch = len(self.dataset.train) / self.config["batch_size"]
-        return max(round(epochs * per_epoch), 1) if epochs else self.steps
+        return epochs * per_epoch or self.steps
 
     def epoch(self, step: int) -> float:
         return step * self.config["batch_size"] / len(self.dataset.train)

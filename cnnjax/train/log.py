@@ -47,7 +47,7 @@ class Log:
 
     def advance(self, step: int, epoch: float) -> None:
         """Moves the bar."""
-        self.bar.update(self.task, completed=step, epoch=f"{epoch:.2f}")
+        self.bar.update(self.task, completed=step, epoch=f"{epoch:.1f}")
 
     def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
         """Records `values` of `split` after `step` steps."""

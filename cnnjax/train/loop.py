@@ -46,8 +46,8 @@ def train(
     report: dict[str, float] = {}
     pace, queue = Pace(step, batch_size, clock), collections.deque()
 
-    def due(interval: int) -> bool:
-        return step % interval == 0 or step == steps
+    def due(interval: float) -> bool:
+        return step // interval > (step - 1) // interval or step == steps
 
     with Log(workdir, step, steps, config["report"]["tensorboard"]) as log:
         while step < steps and not stop_requested():
@@ -56,11 +56,12 @@ def train(
                 state, metrics = advance(state, mapper.split(batch), hyper)
                 step += 1
                 wait(queue, metrics["loss"], IN_FLIGHT_WAITING if mapper.waits else IN_FLIGHT)
-                if due(every["report"]):
+                reports = due(every["report"]) or due(every["evaluate"])
+                if reports:
                     report = averages(experiment, step, state.totals, metrics)
                     state = state.reported()
             log.advance(step, experiment.epoch(step))
-            if due(every["report"]):
+            if reports:
                 log.write(step, "train", report | pace.measure(step))
             validated: dict[str, float] = {}
             if due(every["evaluate"]):
@@ -79,7 +80,7 @@ def train(
     return state
 
 
-def intervals(experiment: Experiment) -> dict[str, int]:
+def intervals(experiment: Experiment) -> dict[str, float]:
     """Returns the steps between reports, validations and checkpoints."""
     config = experiment.config
     return {

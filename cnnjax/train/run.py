@@ -26,8 +26,8 @@ from cnnjax.workdir.checkpoint import Checkpoints
 def run(config: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
     """Trains as `config` says, or resumes, and returns what `result.json` holds.
 
-    Raises InputError before anything is written when the config cannot work, and Stopped after a
-    checkpoint when a signal asked for it.
+    Raises InputError, with nothing written but the lock, when the config cannot work, and Stopped
+    after a checkpoint when a signal asked for it.
     """
     config = configuration.check(config)
     mapper = check_parts(config)
@@ -43,6 +43,7 @@ def run(config: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
         keep = config["checkpoint"]["keep"]
         with stop.requests() as stop_requested, Checkpoints(workdir, keep) as checkpoints:
             state = resume(experiment, checkpoints, workdir)
+            print(opening(experiment, state))
             state = train(experiment, state, workdir, checkpoints, clock, stop_requested)
         if int(state.step) < experiment.steps:
             raise stop.Stopped(
@@ -50,6 +51,7 @@ def run(config: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
                 "The same command goes on from here."
             )
         result = score(experiment, state, workdir, clock)
+        print("Seconds: " + ", ".join(f"{k} {v:.1f}" for k, v in result["seconds"].items()))
         files.write_json(workdir / files.RESULT, result)
         return result
 
@@ -68,6 +70,19 @@ def finished_before(config: Mapping[str, Any], workdir: Path) -> dict[str, Any] 
         return None
     print(f"The run in {workdir} is complete.")
     return files.read_json(workdir / files.RESULT)
+
+
+def opening(experiment: Experiment, state: TrainState) -> str:
+    """Returns the line that says what is about to be trained, on what."""
+    dataset, devices = experiment.dataset, experiment.mapper.mesh.devices
+    count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    shape = "x".join(map(str, dataset.shape))
+    return (
+        f"{experiment.config['model']['name']}, {count:,} parameters, on {dataset.name}: "
+        f"{len(dataset.train):,} images of {shape} to train, {len(dataset.validation):,} to "
+        f"validate, {len(dataset.test):,} to test; {experiment.steps:,} steps on "
+        f"{devices.size} x {devices.flat[0].device_kind}"
+    )
 
 
 def record_start(config: Mapping[str, Any], dataset: data.Dataset, workdir: Path) -> None:

@@ -72,12 +72,12 @@ def train_step(
             {"params": params, "batch_stats": batch_stats},
             preprocess(images),
             train=True,
-            mutable=["batch_stats", "auxiliary"],
+            mutable=["batch_stats", "intermediates"],
             rngs={"dropout": key},
         )
         losses = cross_entropy(logits, labels, hyper["label_smoothing"])
         total = losses.mean()
-        for extra in jax.tree.leaves(updates.get("auxiliary", {})):
+        for extra in jax.tree.leaves(updates.get("intermediates", {})):
             total += AUXILIARY_WEIGHT * cross_entropy(extra, labels).mean()
         return total, (
             sums(logits, labels, losses, jnp.ones(len(labels))),

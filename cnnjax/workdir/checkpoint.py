@@ -1,4 +1,4 @@
-"""Checkpoints through Orbax, with a digest per leaf that is verified when one is read.
+"""Checkpoints through Orbax, with digests that are verified when one is read.
 
 A checkpoint has three items: `variables` (all that inference needs), `training` (the rest of the
 state) and `record` (JSON: the metrics, and digests of all). Orbax itself restores a flipped bit
@@ -10,17 +10,16 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import sys
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
 from cnnjax.errors import InputError
 from cnnjax.workdir.files import CHECKPOINTS, DAMAGED
+from cnnjax.workdir.integrity import check_seal, digests, seal
 
 
 @dataclasses.dataclass
@@ -47,11 +46,13 @@ class Checkpoints:
     def __init__(self, workdir: Path, keep: int = 2):
         self.workdir = workdir.resolve()
         self.scores = scores(workdir)
+        self.saving = 0
         self.manager = ocp.CheckpointManager(
             self.workdir / CHECKPOINTS,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=Retention(keep, self.scores),
                 cleanup_tmp_directories=True,
+                async_options=ocp.AsyncOptions(post_finalization_callback=self.seal),
             ),
         )
 
@@ -71,6 +72,8 @@ class Checkpoints:
         metrics = dict(metrics or {})
         parts = {"variables": variables, "training": training, "metrics": metrics}
         record = {"digests": {name: digests(part) for name, part in parts.items()}}
+        self.wait()
+        self.saving = step
         if metrics:
             self.scores[step] = metrics["accuracy"]
         saved = self.manager.save(
@@ -83,6 +86,12 @@ class Checkpoints:
         )
         if not saved:
             raise RuntimeError(f"Orbax refused to save step {step} after {self.latest()}")
+
+    def seal(self) -> None:
+        """Seals the checkpoint being saved; Orbax calls this before giving it its final name."""
+        for folder in (self.workdir / CHECKPOINTS).iterdir():
+            if folder.name.partition(".")[0] == str(self.saving):
+                seal(folder)
 
     def latest(self) -> int | None:
         return self.manager.latest_step()
@@ -179,6 +188,7 @@ def read(workdir: Path, step: int, templates: Mapping[str, Any]) -> dict[str, An
         for name, tree in templates.items()
     }
     path = workdir.resolve() / CHECKPOINTS / str(step)
+    check_seal(path)
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
         restored = reader.restore(
             path, args=ocp.args.Composite(record=ocp.args.JsonRestore(), **items)
@@ -198,17 +208,6 @@ def placed(leaf: Any) -> Any:
         return leaf
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
-
-
-def digests(tree: Any) -> dict[str, int]:
-    """Returns the CRC-32 of each leaf's bytes, dtype and shape, by its path."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    result = {}
-    for path, leaf in leaves:
-        array = np.asarray(jax.device_get(leaf))
-        head = f"{array.dtype} {array.shape}".encode()
-        result[jax.tree_util.keystr(path)] = zlib.crc32(array.tobytes(), zlib.crc32(head))
-    return result
 
 
 def complaint(step: int, error: Exception) -> str:

@@ -1,0 +1,53 @@
+"""Digests of what a checkpoint holds: of its values when they were saved, and of its files.
+
+Those of the values are the promise. Those of the files find damage before Orbax does, which would
+answer with tracebacks out of its threads.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnnjax.workdir.files import write_json
+
+SEAL = "record/files.json"
+
+
+def digests(tree: Any) -> dict[str, int]:
+    """Returns the CRC-32 of each leaf's bytes, dtype and shape, by its path."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    result = {}
+    for path, leaf in leaves:
+        array = np.asarray(jax.device_get(leaf))
+        head = f"{array.dtype} {array.shape}".encode()
+        result[jax.tree_util.keystr(path)] = zlib.crc32(array.tobytes(), zlib.crc32(head))
+    return result
+
+
+def seal(folder: Path) -> None:
+    """Writes down the digest of every file of the items of a checkpoint."""
+    files = {str(path.relative_to(folder)): path for path in folder.glob("*/**/*")}
+    listed = {name: of_file(p) for name, p in files.items() if p.is_file() and name != SEAL}
+    write_json(folder / SEAL, listed)
+
+
+def check_seal(folder: Path) -> None:
+    """Raises ValueError or OSError for a file that is not what it was."""
+    for name, digest in json.loads((folder / SEAL).read_text()).items():
+        if of_file(folder / name) != digest:
+            raise ValueError(f"{name} does not have its digest")
+
+
+def of_file(path: Path) -> int:
+    """Returns the CRC-32 of a file, which may be larger than the memory."""
+    total = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 24):
+            total = zlib.crc32(block, total)
+    return total
