@@ -1,0 +1,5 @@
+"""Weights from elsewhere: files of Keras and PyTorch, read without either."""
+
+from cnnjax.transfer.load import load, read
+
+__all__ = ["load", "read"]

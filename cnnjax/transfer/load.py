@@ -1,0 +1,141 @@
+"""A network and its variables from a file of another framework."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cnnjax import models, tree
+from cnnjax.errors import InputError
+from cnnjax.transfer import keras, keras_names, safetensors, torch, torch_names
+from cnnjax.transfer.match import Match, Tensors, matched
+from cnnjax.transfer.rules import Rule
+
+log = logging.getLogger(__name__)
+
+RULES: dict[str, dict[str, list[Rule]]] = {"keras": keras_names.RULES, "torch": torch_names.RULES}
+# Sizes at which networks with a dense layer over their maps are built; any will do for the others.
+SIZES = (224, 227, 28, 32)
+
+
+def load(
+    name: str,
+    path: str | os.PathLike,
+    classes: int | None = None,
+    dialect: str | None = None,
+    *,
+    input_shape: tuple[int, int, int] | None = None,
+    key: jax.Array | None = None,
+    **fields: Any,
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Returns the network `name` and its variables, float32, from the weights in `path`.
+
+    The format is found from the file's content: `.weights.h5`, `.keras` and `.h5` of Keras, a state
+    dict of PyTorch (either container) or of safetensors. Neither framework is needed.
+
+    Args:
+      classes: None for those of the file. For another number the head starts afresh, from `key`,
+        and a warning says so.
+      dialect: of `models.DIALECTS[name]`; None for the one of the source whose tensors fit.
+      input_shape: (height, width, channels), where a dense layer over the maps was made for another
+        size than 224, 227, 32 or 28.
+      fields: of the network, on top of the dialect's.
+
+    Raises InputError for a file that is damaged, of another format or of another network; a table
+    then shows every tensor that is missing, left over or of another shape.
+    """
+    framework, tensors = read(path)
+    rules = rules_for(name, framework, dialect)
+    if not rules:
+        asked = f" in the dialect {dialect}" if dialect else ""
+        raise InputError(f"{path} is a {framework} file; none is known for {name}{asked}")
+    sizes = SIZES if any(rule.flattens for rule in rules) else SIZES[:1]
+    shapes = [input_shape] if input_shape else [(size, size, None) for size in sizes]
+    match = best_match(
+        lambda rule, shape: matched(name, classes, rule, shape, fields, tensors), rules, shapes
+    )
+    if difference := tree.difference(match.wanted, match.found, match.sources):
+        speaks = f" (as {match.rule.dialect})" if match.rule.dialect else ""
+        raise InputError(f"{path} does not hold {name}{speaks}:\n{difference}")
+    leaves = {leaf: jnp.asarray(array, jnp.float32) for leaf, array in match.arrays.items()}
+    if match.fresh:
+        names = ", ".join(match.fresh)
+        log.warning("%s: another number of classes; initialised afresh: %s", path, names)
+        leaves |= initialised(match, jax.random.key(0) if key is None else key)
+    return match.network, tree.unflatten({leaf: leaves[leaf] for leaf in match.shapes})
+
+
+def rules_for(name: str, framework: str, dialect: str | None) -> list[Rule]:
+    """Returns the ways in which files of `framework` may hold the network `name`."""
+    constructor = models.MODELS[name]
+    family = next(f for f in models.FAMILIES if f.MODELS.get(name) is constructor)
+    rules = RULES[framework].get(family.__name__.rsplit(".")[-1], [])
+    return [rule for rule in rules if dialect in (None, rule.dialect)]
+
+
+def best_match(attempt: Callable[..., Match], rules: list[Rule], shapes: list[Any]) -> Match:
+    """Returns the first attempt without faults, else the one with the fewest."""
+    best, refusal = None, None
+    for rule, shape in itertools.product(rules, shapes):
+        try:
+            match = attempt(rule, shape)
+        except InputError as error:  # images too small for this network, or fields unfit for it
+            refusal = error
+            continue
+        faults = tree.faults(match.wanted, match.found)
+        if best is None or faults < best[0]:
+            best = faults, match
+        if not faults:
+            break
+    if best is None:
+        assert refusal is not None
+        raise refusal
+    return best[1]
+
+
+def read(path: str | os.PathLike) -> tuple[str, Tensors]:
+    """Returns the framework that wrote a file, "keras" or "torch", and its tensors by name."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    if start.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "keras", keras.read(path)
+    if start.startswith(b"PK\x03\x04"):
+        return read_zip(path)
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < os.path.getsize(path):
+        return "torch", torch.unwrapped(safetensors.read(path))
+    if start.startswith(b"\x80"):
+        return "torch", torch.read(path)
+    raise InputError(f"{path} is no file of weights: not HDF5, Keras, PyTorch or safetensors")
+
+
+def read_zip(path: str | os.PathLike) -> tuple[str, Tensors]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{path} is a damaged zip archive: {error}") from error
+    if keras.WEIGHTS in names:
+        return "keras", keras.read_archive(path)
+    return "torch", torch.read(path)
+
+
+def initialised(match: Match, key: jax.Array) -> dict[str, jax.Array]:
+    """Returns the fresh leaves; the rest of the initialisation is not even computed."""
+
+    def some(key: jax.Array) -> dict[str, jax.Array]:
+        images = jnp.zeros((1, *match.input_shape))
+        leaves = tree.flatten(match.network.init(key, images, train=False))
+        return {leaf: leaves[leaf] for leaf in match.fresh}
+
+    return jax.jit(some)(key)

@@ -1,0 +1,52 @@
+"""safetensors files: a header of names, dtypes and shapes, then the numbers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import safetensors
+
+from cnnjax.errors import InputError
+
+DTYPES = {
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "BOOL": np.dtype(np.bool_),
+    "F16": np.dtype(np.float16),
+    "F32": np.dtype(np.float32),
+    "F64": np.dtype(np.float64),
+    "I16": np.dtype(np.int16),
+    "I32": np.dtype(np.int32),
+    "I64": np.dtype(np.int64),
+    "I8": np.dtype(np.int8),
+    "U8": np.dtype(np.uint8),
+}
+
+
+def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Returns tensor name -> array. (`safetensors.numpy` cannot read bfloat16.)"""
+    try:
+        entries = safetensors.deserialize(Path(path).read_bytes())
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path} is not a safetensors file, or damaged: {error}") from error
+    for name, entry in entries:
+        if entry["dtype"] not in DTYPES:
+            raise InputError(f"{path}: {name} is of type {entry['dtype']}, which is not supported")
+    return {
+        name: np.frombuffer(entry["data"], DTYPES[entry["dtype"]]).reshape(entry["shape"])
+        for name, entry in sorted(entries, key=lambda item: natural(item[0]))
+    }
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A sort key in which conv10 follows conv9; the order of the file says nothing."""
+    words, word = [], ""
+    for character in name:
+        if word and character.isdigit() != word[-1].isdigit():
+            words.append(word)
+            word = ""
+        word += character
+    words.append(word)
+    return [(int(w), "") if w.isdigit() else (-1, w) for w in words]
