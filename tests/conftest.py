@@ -21,5 +21,14 @@ def shared() -> Path:
 
 @pytest.fixture(autouse=True, scope="session")
 def caches_of_our_own(tmp_path_factory):
-    """Keeps the user's cache folder out of the tests."""
+    """Keeps the user's cache folder out of the tests, and compiles no program twice.
+
+    Most of what tests wait for is the compiler; runs that are stopped and resumed, here or as a
+    command of their own, are made of the same programs.
+    """
     os.environ.setdefault("CNNJAX_CACHE", str(tmp_path_factory.mktemp("cache")))
+    programs = str(tmp_path_factory.mktemp("programs"))
+    for name, value in (("compilation_cache_dir", programs),
+                        ("persistent_cache_min_compile_time_secs", 0)):  # fmt: skip
+        os.environ[f"JAX_{name.upper()}"] = str(value)
+        jax.config.update(f"jax_{name}", value)

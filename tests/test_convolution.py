@@ -129,12 +129,14 @@ def test_what_is_not_finite_goes_where_numpy_puts_it(mode, kernel):
         np.testing.assert_array_equal(convolution.convolve(x, kernel, mode), expected)
 
 
-def test_a_kernel_that_is_not_finite_meets_only_what_is_there():
-    image, kernel = np.arange(12.0).reshape(3, 4), np.array([[np.inf, 1], [np.nan, 0]])
-    expected = np.zeros((4, 5))
+@pytest.mark.parametrize("first", (np.inf, -np.inf, np.nan))
+def test_a_kernel_that_is_not_finite_meets_only_what_is_there(first):
+    image, kernel = np.arange(42.0).reshape(6, 7) - 5, np.ones((3, 4))
+    kernel[0, 0], kernel[1, 1] = first, np.inf
+    expected = np.zeros((8, 10))
     with np.errstate(invalid="ignore"):
         for (row, column), pixel in np.ndenumerate(image):
-            expected[row : row + 2, column : column + 2] += pixel * kernel
+            expected[row : row + 3, column : column + 4] += pixel * kernel
     np.testing.assert_array_equal(convolution.convolve(image, kernel), expected)
 
 

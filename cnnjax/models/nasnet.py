@@ -137,9 +137,8 @@ class Cell(nn.Module):
                 return max_pool(x, window, stride, "same")
             widths = pad_widths("same", x.shape[1:3], (window, window), (stride, stride))
             return max_pool(jnp.pad(x, ((0, 0), *widths, (0, 0))), window, stride)
-        return Separable(self.features, window, stride, self.act, self.norm, self.dtype, name=name)(
-            x
-        )
+        fields = self.features, window, stride, self.act, self.norm, self.dtype
+        return Separable(*fields, name=name)(x)
 
 
 class NASNet(nn.Module):
@@ -194,10 +193,10 @@ class NASNet(nn.Module):
             x, p = cell(REDUCTION, features, 2, name=f"stem_cell{i}")(x, p), x
         for i in range(3):
             if i:
-                y = cell(REDUCTION, width << i, 2, name=f"reduction{i}")(x, p)
+                y = cell(REDUCTION, width * 2**i, 2, name=f"reduction{i}")(x, p)
                 x, p = y, p if self.skip_reduction else x
             for j in range(self.blocks):
-                x, p = cell(NORMAL, width << i, 1, name=f"stage{i + 1}_block{j + 1}")(x, p), x
+                x, p = cell(NORMAL, width * 2**i, 1, name=f"stage{i + 1}_block{j + 1}")(x, p), x
         x = GLOBAL_POOLS[self.global_pool](act(x))
         x = Dropout(self.dropout_rate, train=train, axis_name=self.axis_name)(x)
         x = Dense(self.classes, dtype=self.dtype, name="head")(x)

@@ -39,10 +39,10 @@ class Bottleneck(nn.Module):
     """1x1 to `inner` features, 3x3 in `groups`, 1x1 to `features` (figure 5, right)."""
 
     features: int
-    stride: int
     inner: int
     groups: int
     stride_on: str
+    stride: int
     act: str
     unit: Callable[..., nn.Module]
 
@@ -101,18 +101,11 @@ class ResNet(nn.Module):
         x = unit(self.width, 7, 2, padding=3, name="stem")(x)
         x = POOLS[self.pool](x, 3, 2, padding=1)
         for i, count in enumerate(self.blocks):
+            features, inner = self.width * 2**i, self.groups * self.group_width * 2**i
+            block = partial(Basic, features)
+            if self.bottleneck:
+                block = partial(Bottleneck, 4 * features, inner, self.groups, self.stride_on)
             for j in range(count):
-                if self.bottleneck:
-                    inner = self.groups * self.group_width << i
-                    block = partial(
-                        Bottleneck,
-                        4 * self.width << i,
-                        inner=inner,
-                        groups=self.groups,
-                        stride_on=self.stride_on,
-                    )
-                else:
-                    block = partial(Basic, self.width << i)
                 stride = 2 if i > 0 and j == 0 else 1
                 name = f"stage{i + 1}_block{j + 1}"
                 x = block(stride=stride, act=self.act, unit=unit, name=name)(x)

@@ -89,7 +89,7 @@ class CifarResNet(nn.Module):
         for i in range(3):
             for j in range(self.blocks):
                 x = Block(
-                    self.width << i,
+                    self.width * 2**i,
                     stride=2 if i > 0 and j == 0 else 1,
                     shortcut=self.shortcut,
                     shortcut_norm=self.shortcut_norm,

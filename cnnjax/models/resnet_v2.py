@@ -93,7 +93,7 @@ class ResNetV2(nn.Module):
             at, reduces = Table("stride_in", strided)[self.stride_in]
             for j in range(count):
                 x = Block(
-                    4 * self.width << i,
+                    4 * self.width * 2**i,
                     stride=2 if reduces and j == at else 1,
                     project=j == 0,
                     conv_bias=self.conv_bias,

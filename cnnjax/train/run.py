@@ -104,8 +104,8 @@ def resume(experiment: Experiment, checkpoints: Checkpoints, workdir: Path) -> T
     """Returns the state of the newest good checkpoint, or that before the first step."""
     optimizer = experiment.optimizer(experiment.hyper, 0)
     key = jax.random.key(experiment.config["seed"])
-    create = partial(create_state, experiment.module, optimizer, key, experiment.dataset.shape)
-    state = experiment.mapper.replicate(jax.jit(create)())
+    create = partial(create_state, experiment.module, optimizer, shape=experiment.dataset.shape)
+    state = experiment.mapper.replicate(jax.jit(create)(key))
     restored = checkpoints.restore(state.variables, state.saved())
     if restored is not None:
         step, variables, training = restored

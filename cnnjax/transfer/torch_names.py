@@ -143,7 +143,7 @@ def densenet(path: str, net: Any) -> str:
 
 
 def squeezenet(path: str, net: Any) -> str:
-    outside = {"stem/conv": "features.0", "head/conv": "classifier.1"}
+    outside = {"stem/conv": "features.0", "head": "classifier.1"}
     if path in outside:
         return outside[path]
     stage, block, rest = place(path)

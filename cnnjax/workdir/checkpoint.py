@@ -188,7 +188,7 @@ def read(workdir: Path, step: int, templates: Mapping[str, Any]) -> dict[str, An
         for name, tree in templates.items()
     }
     path = workdir.resolve() / CHECKPOINTS / str(step)
-    check_seal(path)
+    check_seal(path, {"record", *templates})
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
         restored = reader.restore(
             path, args=ocp.args.Composite(record=ocp.args.JsonRestore(), **items)
