@@ -128,7 +128,7 @@ def _meetings(x: jax.Array, kernel: jax.Array, widths) -> jax.Array:
     One convolution counts all three: four kinds of pixels, as channels, under three filters.
     """
     plus, minus, neither = kernel == jnp.inf, kernel == -jnp.inf, jnp.zeros_like(kernel, bool)
-    pixels = jnp.stack([x > 0, x < 0, (x == 0) | jnp.isnan(x), jnp.ones_like(x, bool)])
+    pixels = jnp.stack([x > 0, x < 0, x == 0, jnp.ones_like(x, bool)])
     filters = jnp.stack(
         [
             jnp.stack([plus, minus, neither, neither]),

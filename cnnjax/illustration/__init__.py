@@ -1,0 +1,24 @@
+"""The pictures of docs/guide.md, each a function that returns a matplotlib figure.
+
+`PICTURES` need nothing but this project and scikit-learn's two photographs; `fourier` among them
+shows the speed of the machine that draws it. `learned.filters` needs a workdir.
+"""
+
+from collections.abc import Callable
+
+from matplotlib.figure import Figure
+
+from cnnjax.illustration import arithmetic, photographs, timing
+from cnnjax.registry import Table
+
+PICTURES: Table[Callable[[], Figure]] = Table(
+    "picture",
+    boundaries=arithmetic.boundaries,
+    filters=photographs.filters,
+    fourier=timing.fourier,
+    padding_stride=arithmetic.padding_stride,
+    pooling=photographs.pooling,
+    steps=arithmetic.steps,
+)
+
+__all__ = ["PICTURES"]

@@ -1,0 +1,172 @@
+"""Requirements 1.5 to 1.12: rows that need data sets or minutes, and what shows each.
+
+`evidence` names tests ("tests/test_data.py::test_name") and commands ("experiments.train
+--config=FILE"); a test of ours holds that all of them exist. A row without evidence is not proven
+yet: it says what is missing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One row that is not checked by `experiments.verify` itself."""
+
+    row: str
+    article: str
+    says: str
+    evidence: tuple[str, ...] = ()
+
+
+GUIDE = "tests/test_guide.py::"
+PICTURES = GUIDE + "test_the_commands_draw_the_pictures_of_the_guide"
+LINES = "tests/test_entry_points.py::test_training_ends_with_the_articles_lines"
+# Of every network: its count, its function beside another framework's, a step that reaches all.
+COUNTED = "tests/test_models.py::test_parameters_and_multiply_adds_are_those_published"
+EQUAL = (
+    "tests/oracles/test_oracles.py::"
+    "test_a_network_and_all_its_stages_compute_what_the_oracle_computes"
+)
+TRAINABLE = "tests/test_models.py::test_a_step_is_finite_and_reaches_every_weight"
+EXACT = (COUNTED, EQUAL, TRAINABLE)
+
+TRAINING = (
+    Row(
+        "T01",
+        "S0,S2,S4",
+        "MNIST: 60,000 and 10,000 of 28x28x1, / 255, labels; prints shape and counts",
+        ("tests/test_data.py::test_mnist_is_read_whole_without_tensorflow", LINES),
+    ),
+    Row(
+        "T02",
+        "S0",
+        "mnist_cnn: batch 128, 12 epochs, Adadelta; prints test loss and accuracy",
+        (LINES, "experiments.train --config=configs/mnist.py:mnist_cnn"),
+    ),
+    Row(
+        "T03",
+        "S2",
+        "the same pipeline with one block, 10 epochs",
+        (COUNTED, "experiments.train --config=configs/mnist.py:one_block_cnn"),
+    ),
+    Row(
+        "T04",
+        "S4",
+        "the first ConvNet trained on MNIST",
+        (COUNTED, "experiments.train --config=configs/mnist.py:first_convnet"),
+    ),
+    Row("T05", "S1", "more data, better accuracy: 1k, 5k, 20k, 60k"),
+    Row("T06", "S3", "little data overfits: the gap between train and test"),
+    Row("T07", "S3", "sensitive to initialisation: the spread over 10 seeds"),
+    Row("T08", "S3", "faster with a GPU"),
+    Row("T09", "S1", "features and classifier as two stages to look at"),
+)
+
+FAMILIES = (
+    Row("F01", "S0,S3", "LeNet, 1998", EXACT),
+    Row("F02", "S0,S1,S3", "AlexNet, 2012, and its lite form", EXACT),
+    Row("F03", "S0,S1,S3,S4", "VGG16 and VGG19, 2014", EXACT),
+    Row("F04", "S0,S1,S3", "GoogLeNet, 2014", EXACT),
+    Row("F05", "S1,S4", "InceptionV3", EXACT),
+    Row("F06", "S4", "InceptionResNetV2", EXACT),
+    Row("F07", "S0,S1,S3,S4", "ResNet, 2015", EXACT),
+    Row("F08", "S4", "ResNetV2", EXACT),
+    Row("F09", "S4", "ResNeXt", EXACT),
+    Row("F10", "S1,S4", "DenseNet, with DenseNet-201", EXACT),
+    Row("F11", "S1", "SqueezeNet", EXACT),
+    Row("F12", "S4", "Xception", EXACT),
+    Row("F13", "S4", "MobileNet", EXACT),
+    Row("F14", "S4", "MobileNetV2", EXACT),
+    Row("F15", "S4", "NASNet", EXACT),
+    Row("F16", "S0", "mnist_cnn", EXACT),
+    Row("F17", "S2", "the one-block network", EXACT),
+    Row("F18", "S4", "the first ConvNet", EXACT),
+)
+
+AUGMENTATION = (
+    Row("U01", "S0", "rotating"),
+    Row("U02", "S0", "scaling and zooming"),
+    Row("U03", "S0", "cropping"),
+    Row("U04", "S0", "flipping"),
+    Row("U05", "S0", "shifting, horizontally and vertically"),
+    Row("U06", "S0", "stretching"),
+    Row("U07", "S0", "illumination: brightness, contrast"),
+    Row("U08", "S4", "augmentation fights overfitting: the gap on 1k images"),
+)
+
+TRANSFER = (
+    Row("X1", "S0", "bottleneck features, computed once, and a new classifier"),
+    Row("X2", "S0,S1", "the first layers frozen, to the bit"),
+    Row("X3", "S0,S4", "all fine-tuned from pre-trained weights; beats scratch"),
+    Row("X4", "S4", "extraction first, then fine-tuning"),
+    Row("X5", "S1", "transfer is faster than scratch"),
+)
+
+TUNING = (
+    Row(
+        "H01",
+        "S0,S1,S2",
+        "kernel, padding, stride, filters, depth, pooling, units: fields of a config",
+        (
+            "tests/test_config.py::test_open_sections_keep_the_fields_of_their_constructor",
+            "tests/test_readme.py::test_the_command_runs",
+        ),
+    ),
+    Row("H02", "S0,S1,S3", "each of them swept from the command line"),
+)
+
+INSPECTION = (
+    Row("I01", "S1,S2,S4", "feature maps of any layer"),
+    Row("I02", "S1,S2,S4", "learned kernels", (PICTURES,)),
+    Row("I03", "S0,S3,S4", "from low over middle to high features"),
+    Row("I04", "S1", "input, after convolution, after ReLU", (PICTURES,)),
+    Row("I05", "S3", "how an image changes through the network"),
+    Row("I06", "S0,S1,S2", "what pooling leaves of an image", (PICTURES,)),
+)
+
+TASKS = (
+    Row(
+        "K01",
+        "S3,S4",
+        "classification",
+        (GUIDE + "test_the_trained_network_is_as_good_as_the_guide_says",),
+    ),
+    Row("K02", "S4", "localization: intersection over union"),
+    Row("K03", "S3,S4", "detection: mean average precision on scenes"),
+    Row("K04", "S4", "segmentation: a U-Net"),
+    Row("K05", "S1", "portrait blur by the mask"),
+    Row("K06", "S1,S3", "text classified by 1-D convolution"),
+    Row("K07", "S3", "time series forecast by causal convolution"),
+    Row("K08", "S3", "recommendation from sequences of items"),
+    Row("K09", "S0,S1", "faces verified by embedding"),
+)
+
+CLAIMS = (
+    Row("M01", "S1,S4", "max pooling is better: S4 says so, S1 that one cannot say"),
+    Row("M02", "S1", "max keeps bright, so inverted digits lose by it"),
+    Row("M03", "S0,S2", "pooling tolerates shifts; a perceptron does not"),
+    Row("M04", "S1", "ReLU is better than tanh and sigmoid in most situations"),
+    Row("M05", "S1,S2,S3", "less time than a perceptron of the same accuracy"),
+)
+
+ROWS = (
+    *TRAINING,
+    *FAMILIES,
+    *AUGMENTATION,
+    *TRANSFER,
+    *TUNING,
+    *INSPECTION,
+    *TASKS,
+    *CLAIMS,
+)
+
+
+def proven() -> tuple[Row, ...]:
+    """Returns the rows that a test or a command shows."""
+    return tuple(row for row in ROWS if row.evidence)
+
+
+def unproven() -> tuple[Row, ...]:
+    """Returns the rows that nothing shows yet."""
+    return tuple(row for row in ROWS if not row.evidence)
