@@ -31,7 +31,7 @@ train: $(VENV)/installed
 	$(BIN)/python -m experiments.train --config=configs/digits.py --workdir=$(RUNS)/digits
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 oracles: $(VENV)/installed-oracles
 	$(BIN)/python -m pytest tests/oracles

@@ -198,3 +198,32 @@ def test_both_layouts_become_height_width_channels():
         convolution.channels_last(image, "NCHW")
     with pytest.raises(InputError, match=r"got the shape \(1, 2, 3, 4\)"):
         convolution.channels_last(image[None])
+
+
+FUNCTIONS = {
+    "pad": lambda image: convolution.pad(image, 2, "mirror"),
+    "patches": lambda image: convolution.patches(image, 3, 2, "same", boundary="nearest"),
+    "sobel": lambda image: convolution.sobel(image).magnitude,
+    "circular": lambda image: convolution.circular_convolve(image, np.ones((2, 3))),
+    "feature_maps": lambda image: convolution.feature_maps(
+        image[..., None], np.arange(12.0).reshape(2, 3, 1, 2), (2, 1), ("same", 1), (1, 2)
+    ),
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+def test_every_function_of_images_works_under_jit_vmap_and_grad(function):
+    images = np.random.default_rng(0).normal(size=(3, 5, 6)).astype(np.float32)
+    mapped = jax.jit(jax.vmap(function))(images)
+    alone = np.stack([function(image) for image in images])
+    np.testing.assert_allclose(mapped, alone, atol=1e-5)
+    with jax.enable_x64(True):
+        image, direction = images[0].astype(np.float64), images[1].astype(np.float64)
+
+        def total(image):
+            return (function(image) ** 2).sum()
+
+        slope = (jax.jit(jax.grad(total))(image) * direction).sum()
+        step = 1e-6 * direction
+        expected = (total(image + step) - total(image - step)) / 2e-6
+    np.testing.assert_allclose(slope, expected, rtol=1e-6)

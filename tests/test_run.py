@@ -1,5 +1,6 @@
 """Runs from a config to a result: what they leave behind, and what they refuse."""
 
+import functools
 import json
 import os
 import re
@@ -122,6 +123,18 @@ def test_another_config_is_refused_with_what_differs_and_nothing_is_lost(finishe
     ):
         assert words in str(refusal.value)
     assert tiny.contents(workdir) == before
+
+
+def test_other_data_under_the_same_name_are_refused(tmp_path, monkeypatch):
+    original = data.sources.DATASETS["synthetic"]
+    run.run(tiny.config(epochs=1.0), tmp_path)
+    (tmp_path / "result.json").unlink()
+    before = tiny.contents(tmp_path)
+    other = functools.partial(original, draw_seed=5)
+    monkeypatch.setitem(data.sources.DATASETS, "synthetic", other)
+    with pytest.raises(InputError, match=r"synthetic is not what the run .* began with \(mean: "):
+        run.run(tiny.config(epochs=1.0), tmp_path)
+    assert tiny.contents(tmp_path) == before
 
 
 def test_a_second_run_in_a_workdir_is_refused_while_the_first_lives(finished):

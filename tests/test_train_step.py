@@ -43,13 +43,9 @@ class Net(nn.Module):
 
 def batches(count=1):
     draws = [np.random.default_rng(i).integers for i in range(count)]
-    return [
-        {
-            "image": draw(0, 256, (BATCH, *SHAPE), dtype=np.uint8),
-            "label": draw(0, CLASSES, BATCH).astype(np.int32),
-        }
-        for draw in draws
-    ]
+    images = [draw(0, 256, (BATCH, *SHAPE), dtype=np.uint8) for draw in draws]
+    labels = [draw(0, CLASSES, BATCH).astype(np.int32) for draw in draws]
+    return [{"image": x, "label": y} for x, y in zip(images, labels, strict=True)]
 
 
 WITHOUT_DROPOUT = {"learning_rate": 0.05, "label_smoothing": 0.1, "weight_decay": 1e-3}
@@ -120,12 +116,9 @@ def alone():
     return run(Net(), parallel.mapper("jit", 1), 50)
 
 
-@pytest.mark.parametrize(
-    ("kind", "devices", "check"),
-    [("pmap", 1, False), ("pmap", 4, False), ("jit", 4, False), ("jit", 4, True)],
-)
-def test_fifty_steps_agree_on_any_devices(kind, devices, check, alone):
-    state, losses, norms = run(Net(), parallel.mapper(kind, devices), 50, check=check)
+@pytest.mark.parametrize(("kind", "check"), [("pmap", False), ("jit", False), ("jit", True)])
+def test_fifty_steps_agree_on_any_devices(kind, check, alone):
+    state, losses, norms = run(Net(), parallel.mapper(kind, 4), 50, check=check)
     np.testing.assert_allclose(losses, alone[1], atol=1e-5)
     np.testing.assert_allclose(norms, alone[2], rtol=1e-3)
     same(state.params, alone[0].params, 1e-4)

@@ -58,7 +58,9 @@ def check_parts(config: Mapping[str, Any]) -> parallel.Mapper:
     return mapper
 
 
-def prepare(config: Mapping[str, Any], dataset: data.Dataset, mapper: parallel.Mapper):
+def prepare(
+    config: Mapping[str, Any], dataset: data.Dataset, mapper: parallel.Mapper
+) -> Experiment:
     """Returns the Experiment; raises InputError where network, data and patterns do not fit."""
     module = build_module(config, dataset.classes)
     models.check_input(module, dataset.shape)

@@ -86,8 +86,7 @@ def opening(experiment: Experiment, state: TrainState) -> str:
 
 
 def record_start(config: Mapping[str, Any], dataset: data.Dataset, workdir: Path) -> None:
-    files.write_json(workdir / files.CONFIG, config)
-    files.write_json(workdir / files.ENVIRONMENT, environment.describe())
+    """Writes down what is about to run; refuses data that are not those of the first start."""
     sizes = {s: len(getattr(dataset, s)) for s in ("train", "validation", "test")}
     facts = {
         "name": dataset.name,
@@ -97,6 +96,14 @@ def record_start(config: Mapping[str, Any], dataset: data.Dataset, workdir: Path
         "mean": dataset.mean,
         "std": dataset.std,
     }
+    if (workdir / files.DATASET).exists():
+        changed = configuration.differences(files.read_json(workdir / files.DATASET), facts)
+        if changed:
+            raise InputError(
+                f"{dataset.name} is not what the run in {workdir} began with ({'; '.join(changed)})"
+            )
+    files.write_json(workdir / files.CONFIG, config)
+    files.write_json(workdir / files.ENVIRONMENT, environment.describe())
     files.write_json(workdir / files.DATASET, facts)
 
 

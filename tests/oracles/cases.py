@@ -1,16 +1,13 @@
-"""Which network is compared with which, and where the two can be compared on the way.
-
-`stages` maps the names of our modules to the modules (PyTorch) or layers (Keras) of the oracle that
-must give the same maps, in the order in which they are computed.
-"""
+"""Which network is compared with which."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+
+from tests.oracles import stages
 
 Stages = Callable[[Any], dict[str, str]]
 
@@ -24,7 +21,7 @@ class Case:
       oracle: the source's name of the network. Those that nobody ships are written down, in the
         source's layers, in `keras_written` and `torch_written`.
       dialect: of `models.DIALECTS`; "" for a family without.
-      stages: of our network, see above.
+      stages: of our network, see `stages.py`.
       sides: of the square images; an even and an odd one.
       gain: of the batch normalisations, so that the activations neither explode nor vanish.
       double: whether to compare in float64, too.
@@ -45,233 +42,20 @@ class Case:
         return f"{self.name}-{self.source}"
 
 
-def last(net: Any) -> list[tuple[int, int]]:
-    """Returns (stage, blocks) of a network that counts its blocks per stage."""
-    return list(enumerate(net.blocks, 1))
-
-
-def nothing(net: Any) -> dict[str, str]:
-    return {}
-
-
-def alexnet(net: Any) -> dict[str, str]:
-    return {f"conv{i}": f"features.{n}" for i, n in enumerate((1, 4, 7, 9, 11), 1)}
-
-
-def densenet_keras(net: Any) -> dict[str, str]:
-    transitions = {f"transition{i}": f"pool{i + 1}_pool" for i in (1, 2, 3)}
-    n = net.blocks[3]
-    return {
-        "stem": "conv1_relu",
-        **transitions,
-        f"stage4_block{n}": f"conv5_block{n}_concat",
-        "norm": "bn",
-    }
-
-
-def densenet_torch(net: Any) -> dict[str, str]:
-    transitions = {f"transition{i}": f"features.transition{i}" for i in (1, 2, 3)}
-    return {"stem": "features.relu0", **transitions, "norm": "features.norm5"}
-
-
-def googlenet(net: Any) -> dict[str, str]:
-    return {
-        "stem": "maxpool2",
-        "stage1_block2": "inception3b",
-        "stage2_block5": "inception4e",
-        "stage3_block2": "inception5b",
-    }
-
-
-def inception_v3_keras(net: Any) -> dict[str, str]:
-    ours = ("stage1_block3", "stage2_block1", "stage2_block5", "stage3_block1", "stage3_block3")
-    theirs = ("mixed2", "mixed3", "mixed7", "mixed8", "mixed10")
-    return {"stem": "MaxPooling2D:1"} | dict(zip(ours, theirs, strict=True))
-
-
-def inception_v3_torch(net: Any) -> dict[str, str]:
-    ours = ("stage1_block3", "stage2_block1", "stage2_block5", "stage3_block1", "stage3_block3")
-    theirs = ("Mixed_5d", "Mixed_6a", "Mixed_6e", "Mixed_7a", "Mixed_7c")
-    stem = {
-        f"stem/conv{i}": f"Conv2d_{n}" for i, n in ((1, "1a_3x3"), (3, "2b_3x3"), (5, "4a_3x3"))
-    }
-    return stem | dict(zip(ours, theirs, strict=True))
-
-
-def inception_resnet_v2_keras(net: Any) -> dict[str, str]:
-    return {
-        "stem": "MaxPooling2D:1",
-        "stage1_block1": "mixed_5b",
-        "stage1_block11": "block35_10_ac",
-        "stage2_block1": "mixed_6a",
-        "stage2_block21": "block17_20_ac",
-        "stage3_block1": "mixed_7a",
-        "stage3_block11": "CustomScaleLayer:39",
-        "last": "conv_7b_ac",
-    }
-
-
-def inception_resnet_v2_timm(net: Any) -> dict[str, str]:
-    return {
-        "stem": "maxpool_5a",
-        "stage1_block1": "mixed_5b",
-        "stage1_block11": "repeat",
-        "stage2_block1": "mixed_6a",
-        "stage2_block21": "repeat_1",
-        "stage3_block1": "mixed_7a",
-        "stage3_block11": "block8",
-        "last": "conv2d_7b",
-    }
-
-
-def mobilenet_v1_keras(net: Any) -> dict[str, str]:
-    ends = itertools.accumulate(n for _, n, _ in net.rows)
-    return {"stem": "conv1_relu"} | {
-        f"stage{s}_block{n}": f"conv_pw_{end}_relu"
-        for s, ((_, n, _), end) in enumerate(zip(net.rows, ends, strict=True), 1)
-    }
-
-
-def mobilenet_v1_timm(net: Any) -> dict[str, str]:
-    stages = {f"stage{s}_block{n}": f"blocks.{s - 1}" for s, (_, n, _) in enumerate(net.rows, 1)}
-    return {"stem": "bn1"} | stages
-
-
-def mobilenet_v2_keras(net: Any) -> dict[str, str]:
-    ends = itertools.accumulate(n for _, _, n, _ in net.rows)
-    stages = {
-        f"stage{s}_block{n}": f"block_{end - 1}_{'add' if n > 1 else 'project_BN'}"
-        for s, ((_, _, n, _), end) in enumerate(zip(net.rows, ends, strict=True), 1)
-    }
-    return (
-        {"stem": "Conv1_relu"}
-        | stages
-        | {
-            "stage1_block1": "expanded_conv_project_BN",
-            "last": "out_relu",
-        }
-    )
-
-
-def mobilenet_v2_torch(net: Any) -> dict[str, str]:
-    ends = itertools.accumulate(n for _, _, n, _ in net.rows)
-    stages = {
-        f"stage{s}_block{n}": f"features.{end}"
-        for s, ((_, _, n, _), end) in enumerate(zip(net.rows, ends, strict=True), 1)
-    }
-    return {"stem": "features.0"} | stages | {"last": "features.18"}
-
-
-def mobilenet_v2_timm(net: Any) -> dict[str, str]:
-    stages = {f"stage{s}_block{n}": f"blocks.{s - 1}" for s, (_, _, n, _) in enumerate(net.rows, 1)}
-    return {"stem": "bn1"} | stages | {"last": "bn2"}
-
-
-def nasnet_keras(net: Any) -> dict[str, str]:
-    n = net.blocks
-    return {
-        "stem": "stem_bn1",
-        "stem_cell1": "reduction_concat_stem_1",
-        "stem_cell2": "reduction_concat_stem_2",
-        "stage1_block1": "normal_concat_0",
-        f"stage1_block{n}": f"normal_concat_{n - 1}",
-        "reduction1": f"reduction_concat_reduce_{n}",
-        f"stage2_block{n}": f"normal_concat_{2 * n}",
-        "reduction2": f"reduction_concat_reduce_{2 * n}",
-        f"stage3_block{n}": f"normal_concat_{3 * n}",
-    }
-
-
-def nasnet_timm(net: Any) -> dict[str, str]:
-    n = net.blocks
-    return {
-        "stem": "conv0",
-        "stem_cell1": "cell_stem_0",
-        "stem_cell2": "cell_stem_1",
-        "stage1_block1": "cell_0",
-        f"stage1_block{n}": f"cell_{n - 1}",
-        "reduction1": "reduction_cell_0",
-        f"stage2_block{n}": f"cell_{2 * n - 1}",
-        "reduction2": "reduction_cell_1",
-        f"stage3_block{n}": f"cell_{3 * n - 1}",
-    }
-
-
-def resnet_keras(net: Any) -> dict[str, str]:
-    stages = {f"stage{s}_block{n}": f"conv{s + 1}_block{n}_out" for s, n in last(net)}
-    return {"stem": "conv1_relu"} | stages
-
-
-def resnet_torch(net: Any) -> dict[str, str]:
-    return {"stem": "relu"} | {f"stage{s}_block{n}": f"layer{s}" for s, n in last(net)}
-
-
-def resnet_v2_keras(net: Any) -> dict[str, str]:
-    stages = {f"stage{s}_block{n}": f"conv{s + 1}_block{n}_out" for s, n in last(net)}
-    return {"stem": "conv1_conv"} | stages | {"norm": "post_bn"}
-
-
-def resnet_v2_timm(net: Any) -> dict[str, str]:
-    return {"stem": "stem.conv"} | {f"stage{s}_block{n}": f"stages.{s - 1}" for s, n in last(net)}
-
-
-def squeezenet(net: Any) -> dict[str, str]:
-    ends = itertools.accumulate(map(len, net.stages))
-    return {"stem": "features.1"} | {
-        f"stage{s}_block{len(stage)}": f"features.{1 + end + s}"
-        for s, (stage, end) in enumerate(zip(net.stages, ends, strict=True), 1)
-    }
-
-
-def vgg_keras(net: Any) -> dict[str, str]:
-    return {f"stage{s}_block{n}": f"block{s}_conv{n}" for s, n in last(net)}
-
-
-def vgg_torch(net: Any) -> dict[str, str]:
-    layers = 2 if net.norm == "none" else 3
-    ends = itertools.accumulate(net.blocks)
-    return {
-        f"stage{s}_block{n}": f"features.{layers * end + s - 2}"
-        for (s, n), end in zip(last(net), ends, strict=True)
-    }
-
-
-def xception_keras(net: Any) -> dict[str, str]:
-    return {
-        "stem": "block1_conv2_act",
-        "stage1_block1": "Add:0",
-        "stage1_block3": "Add:2",
-        "stage2_block8": "Add:10",
-        "stage3_block1": "Add:11",
-        "stage3_block3": "block14_sepconv2_act",
-    }
-
-
-def xception_timm(net: Any) -> dict[str, str]:
-    return {
-        "stem": "act2",
-        "stage1_block1": "block1",
-        "stage1_block3": "block3",
-        "stage2_block8": "block11",
-        "stage3_block1": "block12",
-        "stage3_block3": "act4",
-    }
-
-
 def keras() -> list[Case]:
     networks: list[tuple[str, str, Stages, float]] = [
-        ("vgg16", "VGG16", vgg_keras, 1.0),
-        ("vgg19", "VGG19", vgg_keras, 1.0),
-        ("inception_v3", "InceptionV3", inception_v3_keras, 1.0),
-        ("inception_resnet_v2", "InceptionResNetV2", inception_resnet_v2_keras, 1.0),
-        *((f"resnet{n}", f"ResNet{n}", resnet_keras, 0.5) for n in (50, 101, 152)),
-        *((f"resnet{n}_v2", f"ResNet{n}V2", resnet_v2_keras, 0.5) for n in (50, 101, 152)),
-        *((f"densenet{n}", f"DenseNet{n}", densenet_keras, 1.0) for n in (121, 169, 201)),
-        ("xception", "Xception", xception_keras, 0.6),
-        ("mobilenet_v1", "MobileNet", mobilenet_v1_keras, 1.0),
-        ("mobilenet_v2", "MobileNetV2", mobilenet_v2_keras, 0.7),
-        ("nasnet_mobile", "NASNetMobile", nasnet_keras, 0.7),
-        ("nasnet_large", "NASNetLarge", nasnet_keras, 0.7),
+        ("vgg16", "VGG16", stages.vgg_keras, 1.0),
+        ("vgg19", "VGG19", stages.vgg_keras, 1.0),
+        ("inception_v3", "InceptionV3", stages.inception_v3_keras, 1.0),
+        ("inception_resnet_v2", "InceptionResNetV2", stages.inception_resnet_v2_keras, 1.0),
+        *((f"resnet{n}", f"ResNet{n}", stages.resnet_keras, 0.5) for n in (50, 101, 152)),
+        *((f"resnet{n}_v2", f"ResNet{n}V2", stages.resnet_v2_keras, 0.5) for n in (50, 101, 152)),
+        *((f"densenet{n}", f"DenseNet{n}", stages.densenet_keras, 1.0) for n in (121, 169, 201)),
+        ("xception", "Xception", stages.xception_keras, 0.6),
+        ("mobilenet_v1", "MobileNet", stages.mobilenet_v1_keras, 1.0),
+        ("mobilenet_v2", "MobileNetV2", stages.mobilenet_v2_keras, 0.7),
+        ("nasnet_mobile", "NASNetMobile", stages.nasnet_keras, 0.7),
+        ("nasnet_large", "NASNetLarge", stages.nasnet_keras, 0.7),
     ]
     return [
         Case(name, "keras", oracle, "keras", stages, gain=gain, flattens=name.startswith("vgg"))
@@ -281,16 +65,16 @@ def keras() -> list[Case]:
 
 def torchvision() -> list[Case]:
     networks: list[tuple[str, Stages, float]] = [
-        ("alexnet", alexnet, 1.0),
-        ("googlenet", googlenet, 1.0),
-        ("inception_v3", inception_v3_torch, 1.0),
-        *((f"vgg{n}", vgg_torch, 1.0) for n in (11, 13, 16, 19)),
-        *((f"vgg{n}_bn", vgg_torch, 1.0) for n in (11, 13, 16, 19)),
-        *((f"resnet{n}", resnet_torch, 0.5) for n in (18, 34, 50, 101, 152)),
-        *((f"resnext{n}", resnet_torch, 0.5) for n in ("50_32x4d", "101_32x8d")),
-        *((f"densenet{n}", densenet_torch, 1.0) for n in (121, 169, 201)),
-        *((f"squeezenet1_{n}", squeezenet, 1.0) for n in (0, 1)),
-        ("mobilenet_v2", mobilenet_v2_torch, 0.7),
+        ("alexnet", stages.alexnet, 1.0),
+        ("googlenet", stages.googlenet, 1.0),
+        ("inception_v3", stages.inception_v3_torch, 1.0),
+        *((f"vgg{n}", stages.vgg_torch, 1.0) for n in (11, 13, 16, 19)),
+        *((f"vgg{n}_bn", stages.vgg_torch, 1.0) for n in (11, 13, 16, 19)),
+        *((f"resnet{n}", stages.resnet_torch, 0.5) for n in (18, 34, 50, 101, 152)),
+        *((f"resnext{n}", stages.resnet_torch, 0.5) for n in ("50_32x4d", "101_32x8d")),
+        *((f"densenet{n}", stages.densenet_torch, 1.0) for n in (121, 169, 201)),
+        *((f"squeezenet1_{n}", stages.squeezenet, 1.0) for n in (0, 1)),
+        ("mobilenet_v2", stages.mobilenet_v2_torch, 0.7),
     ]
     doubles = {"alexnet", "googlenet", "inception_v3", "vgg11", "vgg11_bn", "resnet18", "resnet50",
                "resnext50_32x4d", "densenet121", "squeezenet1_1", "mobilenet_v2"}  # fmt: skip
@@ -302,13 +86,13 @@ def torchvision() -> list[Case]:
 
 def timm() -> list[Case]:
     networks: list[tuple[str, str, Stages, float]] = [
-        ("inception_v3", "inception_v3", inception_v3_torch, 1.0),
-        ("inception_resnet_v2", "inception_resnet_v2", inception_resnet_v2_timm, 1.0),
-        *((f"resnet{n}_v2", f"resnetv2_{n}", resnet_v2_timm, 0.5) for n in (50, 101, 152)),
-        ("xception", "legacy_xception", xception_timm, 0.6),
-        ("mobilenet_v1", "mobilenetv1_100", mobilenet_v1_timm, 1.0),
-        ("mobilenet_v2", "mobilenetv2_100", mobilenet_v2_timm, 0.7),
-        ("nasnet_large", "nasnetalarge", nasnet_timm, 0.7),
+        ("inception_v3", "inception_v3", stages.inception_v3_torch, 1.0),
+        ("inception_resnet_v2", "inception_resnet_v2", stages.inception_resnet_v2_timm, 1.0),
+        *((f"resnet{n}_v2", f"resnetv2_{n}", stages.resnet_v2_timm, 0.5) for n in (50, 101, 152)),
+        ("xception", "legacy_xception", stages.xception_timm, 0.6),
+        ("mobilenet_v1", "mobilenetv1_100", stages.mobilenet_v1_timm, 1.0),
+        ("mobilenet_v2", "mobilenetv2_100", stages.mobilenet_v2_timm, 0.7),
+        ("nasnet_large", "nasnetalarge", stages.nasnet_timm, 0.7),
     ]
     doubles = {"inception_resnet_v2", "resnet50_v2", "xception", "mobilenet_v1", "nasnet_large"}
     return [
@@ -318,8 +102,8 @@ def timm() -> list[Case]:
 
 
 def written() -> list[Case]:
-    digits = partial(Case, stages=nothing, sides=(28, 31), channels=1, flattens=True)
-    small = partial(Case, stages=nothing, sides=(32, 33))
+    digits = partial(Case, stages=stages.nothing, sides=(28, 31), channels=1, flattens=True)
+    small = partial(Case, stages=stages.nothing, sides=(32, 33))
     return [
         *(
             digits(name, "keras", name, "")
@@ -332,9 +116,16 @@ def written() -> list[Case]:
         ),
         small("alexnet_lite", "torch", "alexnet_lite", "paper", flattens=True),
         Case(
-            "alexnet", "torch", "alexnet", "paper", nothing, (228, 227), flattens=True, double=True
+            "alexnet",
+            "torch",
+            "alexnet",
+            "paper",
+            stages.nothing,
+            (228, 227),
+            flattens=True,
+            double=True,
         ),
-        Case("googlenet", "torch", "googlenet", "paper", googlenet, double=True),
+        Case("googlenet", "torch", "googlenet", "paper", stages.googlenet, double=True),
     ]
 
 
