@@ -15,6 +15,7 @@ from absl import flags
 from experiments import configuration, launch
 
 CONFIG = configuration.define()
+flags.declare_key_flag("config")
 MODEL = flags.DEFINE_string("model", None, "A network on ImageNet, instead of a config.")
 DIALECT = flags.DEFINE_string("dialect", None, "A source whose variant to take: keras, torch, ...")
 INPUT = flags.DEFINE_list("input", None, "Height,width,channels, instead of the data set's.")

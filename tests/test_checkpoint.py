@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -135,7 +136,7 @@ def test_damage_to_any_file_leads_to_a_good_checkpoint(damage, workdir, capsys):
         assert_same(found, state(step))
         said = lines(capsys)
         if step == 10:
-            noticed.add(path)
+            noticed.add(path.relative_to(workdir / "checkpoints" / "20"))
             assert len(said) == 1 and said[0].startswith("checkpoint 20 is damaged (")
             assert (workdir / "damaged" / "20").is_dir()
             assert checkpoint.steps(workdir) == [10]
@@ -143,12 +144,10 @@ def test_damage_to_any_file_leads_to_a_good_checkpoint(damage, workdir, capsys):
             assert step == 20 and not said
         shutil.rmtree(workdir)
         backup.rename(workdir)
-    # Two files beside the items hold nothing of the state, and Orbax manages without.
-    folder = workdir / "checkpoints" / "20"
-    assert set(files(workdir, 20)) - noticed <= {
-        folder / "_CHECKPOINT_METADATA",
-        folder / "commit_success.txt",
-    }
+    # These hold nothing of the state, and a flip in the list of digests may fall on a space.
+    missed = {p.relative_to(workdir / "checkpoints" / "20") for p in files(workdir, 20)} - noticed
+    harmless = ("_CHECKPOINT_METADATA", "commit_success.txt", "record/files.json")
+    assert missed <= {Path(name) for name in harmless}
 
 
 @pytest.mark.parametrize("place", [0.0, 0.1, 0.35, 0.65, 0.9, 1.0])

@@ -22,8 +22,9 @@ from cnnjax.transfer.rules import Rule
 log = logging.getLogger(__name__)
 
 RULES: dict[str, dict[str, list[Rule]]] = {"keras": keras_names.RULES, "torch": torch_names.RULES}
-# Sizes at which networks with a dense layer over their maps are built; any will do for the others.
-SIZES = (224, 227, 28, 32)
+# Sides of images for which a network with a dense layer over its maps may have been made. For the
+# others one side will do that all of them take.
+SIDES, ANY_SIDE = (224, 227, 28, 32), 331
 
 
 def load(
@@ -57,8 +58,8 @@ def load(
     if not rules:
         asked = f" in the dialect {dialect}" if dialect else ""
         raise InputError(f"{path} is a {framework} file; none is known for {name}{asked}")
-    sizes = SIZES if any(rule.flattens for rule in rules) else SIZES[:1]
-    shapes = [input_shape] if input_shape else [(size, size, None) for size in sizes]
+    sides = SIDES if any(rule.flattens for rule in rules) else [ANY_SIDE]
+    shapes = [input_shape] if input_shape else [(side, side, None) for side in sides]
     match = best_match(
         lambda rule, shape: matched(name, classes, rule, shape, fields, tensors), rules, shapes
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -10,8 +11,10 @@ import numpy as np
 
 
 def relative(ours: Any, theirs: Any) -> float:
-    """Returns |ours - theirs| / |theirs| in the Euclidean norm."""
+    """Returns |ours - theirs| / |theirs| in the Euclidean norm; infinity for other shapes."""
     a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    if a.shape != b.shape:
+        return math.inf
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 
 

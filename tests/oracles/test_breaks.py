@@ -28,8 +28,9 @@ BREAKS = {
     "padding not counted": ("inception_v3-torchvision", {"count_padding": False}, "stage1_block3"),
     "padding of a max-pool": ("resnet50_v2-keras", {"pool_sees_zeros": False}, "stage1_block3"),
     "ceil mode": ("squeezenet1_1-torchvision", {"ceil_mode": False}, "stage1_block2"),
-    "relu for relu6": ("mobilenet_v2-timm", {"act": "relu"}, "stem"),
+    "relu for relu6": ("mobilenet_v2-timm", {"act": "relu"}, "stage6_block3"),
 }
+ODD = ("ceil mode",)  # no window is incomplete in images of even size
 
 
 def first_wrong(errors):
@@ -39,7 +40,8 @@ def first_wrong(errors):
 @pytest.mark.parametrize("mistake", BREAKS)
 def test_a_mistake_is_caught_where_it_begins(mistake, tmp_path):
     name, fields, stage = BREAKS[mistake]
-    errors = pair.make(CASES[name], CASES[name].sides[0], tmp_path).errors(**fields)
+    side = CASES[name].sides[mistake in ODD]
+    errors = pair.make(CASES[name], side, tmp_path).errors(**fields)
     assert first_wrong(errors) == stage, errors
     assert errors["logits"] > 10 * FLOAT32, errors
 
