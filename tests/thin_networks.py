@@ -16,7 +16,7 @@ THIN = {
         "googlenet",
         33,
         3,
-        {"stages": (((8, 4, 8, 4, 4, 4),),) * 3},
+        {"stages": (((8, 16, 16, 16, 16, 8),),) * 3},
     ),
     "inception_resnet_v2": ("inception_resnet_v2", 75, 3, {"blocks": (1, 1, 2)}),
     "inception_v3": ("inception_v3", 75, 3, {}),

@@ -30,7 +30,11 @@ class Log:
         if tensorboard:
             from tensorboardX import SummaryWriter
 
-            self.events = SummaryWriter(str(workdir), purge_step=step + 1)
+            # The time in a file's name counts whole seconds: the step keeps two sessions of one
+            # second apart, and in order.
+            self.events = SummaryWriter(
+                str(workdir), purge_step=step + 1, filename_suffix=f".{step:010d}"
+            )
         self.console = Console(file=sys.stdout, highlight=False)
         self.bar = Progress(*COLUMNS, console=self.console, disable=not self.console.is_terminal)
         self.task = self.bar.add_task("train", total=steps, completed=step, epoch="0", shown="")

@@ -47,11 +47,12 @@ class Checkpoints:
         self.workdir = workdir.resolve()
         self.scores = scores(workdir)
         self.saving = 0
+        for begun in (self.workdir / CHECKPOINTS).glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(begun, ignore_errors=True)  # of a save that was interrupted
         self.manager = ocp.CheckpointManager(
             self.workdir / CHECKPOINTS,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=Retention(keep, self.scores),
-                cleanup_tmp_directories=True,
                 async_options=ocp.AsyncOptions(post_finalization_callback=self.seal),
             ),
         )
