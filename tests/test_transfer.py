@@ -28,16 +28,9 @@ def correct(network, variables, images, labels):
     return sum(int((predict(variables, x) == y).sum()) for x, y in parts)
 
 
-def test_split(shared, name):
-    return data.load(name, data_dir=str(shared / "tfds")).test
-
-
-test_split.__test__ = False
-
-
 @pytest.fixture(scope="module")
 def mnist(shared):
-    return test_split(shared, "mnist")
+    return data.load("mnist", data_dir=str(shared / "tfds")).test
 
 
 # The counts are those of ../shared/weights/README.md.
@@ -67,19 +60,6 @@ def test_a_fully_connected_layer_may_come_as_a_convolution_of_the_whole_map(shar
         0.3081
     )
     assert correct(network, variables, images, mnist.labels) == 9905
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "file", "count"),
-    [("resnet20", "resnet20-12fca82f.th", 8103), ("resnet56", "resnet56-4bfd9763.th", 8320)],
-)
-def test_real_weights_recognise_as_many_objects_as_at_home(shared, name, file, count):
-    network, variables = transfer.load(name, shared / "weights" / file)
-    cifar = test_split(shared, "cifar10")
-    mean, std = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
-    images = (cifar.images / np.float32(255) - mean) / std
-    assert correct(network, variables, images, cifar.labels) == count
 
 
 def test_no_framework_is_imported(shared):

@@ -13,11 +13,12 @@ import collections
 import contextlib
 import io
 import math
+import mmap
 import os
 import pickle
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import ml_dtypes
 import numpy as np
@@ -52,9 +53,10 @@ def load(path: str | os.PathLike) -> Any:
     `InputError` for a damaged file, and for one that holds anything else.
     """
     with open(path, "rb") as file, damage_is_input_error(path):
-        start = file.read(len(ZIP_MAGIC))
-        file.seek(0)
-        return load_zip(file) if start == ZIP_MAGIC else load_legacy(file)
+        if file.read(len(ZIP_MAGIC)) == ZIP_MAGIC:
+            return load_zip(file)
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pages:
+            return load_legacy(pages)
 
 
 @contextlib.contextmanager
@@ -92,16 +94,18 @@ def load_zip(file: BinaryIO) -> Any:
         return TensorUnpickler(io.BytesIO(read(f"{root}data.pkl")), find).load()
 
 
-def load_legacy(file: BinaryIO) -> Any:
-    """Reads magic number, protocol, machine, object, storage keys, then the storages' bytes."""
-    size = os.fstat(file.fileno()).st_size
+def load_legacy(file: mmap.mmap) -> Any:
+    """Reads magic number, protocol, machine, object, storage keys, then the storages' bytes.
+
+    A damaged length asks for terabytes; a file would allocate them, mapped pages give what is left.
+    """
     storages: dict[str, np.ndarray] = {}
 
     def find(dtype: np.dtype, key: str, count: int, view: tuple[int, int] | None) -> np.ndarray:
         """The bytes come after the object: hands out memory that is filled in later."""
         if key not in storages:
             claimed = sum(s.nbytes for s in storages.values()) + count * dtype.itemsize
-            if not 0 <= claimed <= size:
+            if not 0 <= claimed <= len(file):
                 raise InputError(f"storage {key} would be larger than the file: it is truncated")
             storages[key] = np.zeros(count * dtype.itemsize, np.uint8)
         whole = typed(storages[key], dtype, count)
@@ -120,8 +124,10 @@ def load_legacy(file: BinaryIO) -> Any:
     keys = TensorUnpickler(file, no_storage).load()
     for key in keys:
         count, storage = int.from_bytes(file.read(8), "little"), storages[key]
-        if count < 0 or storage.nbytes % max(count, 1) or file.readinto(storage) != storage.nbytes:  # pyright: ignore
+        values = np.frombuffer(file.read(storage.nbytes), np.uint8)
+        if len(values) != storage.nbytes or storage.nbytes % max(count, 1):
             raise InputError(f"storage {key} is truncated")
+        storage[:] = values
     if missing := storages.keys() - set(keys):
         raise InputError(f"storages {sorted(missing)} are missing: the file is truncated")
     return result
@@ -136,8 +142,8 @@ def typed(storage: np.ndarray, dtype: np.dtype, count: int) -> np.ndarray:
 class TensorUnpickler(pickle.Unpickler):
     """Builds dicts, lists, tuples, numbers, strings and, through `find`, arrays."""
 
-    def __init__(self, file: BinaryIO, find: FindStorage):
-        super().__init__(file, encoding="utf-8")
+    def __init__(self, file: BinaryIO | mmap.mmap, find: FindStorage):
+        super().__init__(cast(BinaryIO, file), encoding="utf-8")
         self.find = find
 
     def find_class(self, module: str, name: str) -> Any:
