@@ -7,8 +7,9 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -18,6 +19,8 @@ from cnnjax.data.dataset import Split, hold_out
 from cnnjax.data.shapes import SHAPES, draw_split
 from cnnjax.errors import InputError, nearest
 from cnnjax.registry import Table
+
+AT_ONCE = 1000  # records decoded in one call
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,7 +94,7 @@ def prepared_names(directory: Path) -> list[str]:
 def read_tfds(name: str, path: Path, image_size: int) -> Source:
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(str(path))
+    builder: Any = tfds.builder_from_directory(str(path))
     features = builder.info.features
     image_key, label_key = builder.info.supervised_keys or ("image", "label")
     if image_key not in features or label_key not in features:
@@ -118,26 +121,31 @@ def read_tfds(name: str, path: Path, image_size: int) -> Source:
     return Source(train, test, tuple(label.names))
 
 
-def decode(records: Iterable, image_key: str, label_key: str, image_size: int, what: str) -> Split:
-    """Decodes every record, with a progress bar where a terminal is attached."""
+def decode(records: Any, image_key: str, label_key: str, image_size: int, what: str) -> Split:
+    """Decodes every record of a data source, with a progress bar where a terminal is attached."""
     from rich.console import Console
     from rich.progress import track
 
     console = Console(stderr=True)
     images, labels = [], []
-    for record in track(
-        records, f"decoding {what}", console=console, disable=not sys.stderr.isatty()
+    for start in track(
+        range(0, len(records), AT_ONCE),
+        f"decoding {what}",
+        console=console,
+        disable=not sys.stderr.isatty(),
     ):
-        image = np.asarray(record[image_key])
-        if image_size:
-            image = resize(image, image_size)
-        if images and image.shape != images[0].shape:
-            raise InputError(
-                f"{what} holds images of {image.shape} and {images[0].shape}: "
-                "give them one size with data.image_size"
-            )
-        images.append(image)
-        labels.append(record[label_key])
+        # One call for many is twice as fast as one by one.
+        for record in records.__getitems__(range(start, min(start + AT_ONCE, len(records)))):
+            image = np.asarray(record[image_key])
+            if image_size:
+                image = resize(image, image_size)
+            if images and image.shape != images[0].shape:
+                raise InputError(
+                    f"{what} holds images of {image.shape} and {images[0].shape}: "
+                    "give them one size with data.image_size"
+                )
+            images.append(image)
+            labels.append(record[label_key])
     return Split(np.stack(images), np.asarray(labels, np.int32))
 
 
