@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -28,13 +30,7 @@ class Log:
         self.file = open(workdir / METRICS, "a", buffering=1)  # noqa: SIM115 - closed on exit
         self.events = None
         if tensorboard:
-            from tensorboardX import SummaryWriter
-
-            # The time in a file's name counts whole seconds: the step keeps two sessions of one
-            # second apart, and in order.
-            self.events = SummaryWriter(
-                str(workdir), purge_step=step + 1, filename_suffix=f".{step:010d}"
-            )
+            self.events = Events(workdir, step)
         self.console = Console(file=sys.stdout, highlight=False)
         self.bar = Progress(*COLUMNS, console=self.console, disable=not self.console.is_terminal)
         self.task = self.bar.add_task("train", total=steps, completed=step, epoch="0", shown="")
@@ -58,7 +54,7 @@ class Log:
         self.file.write(json.dumps({"step": step, "split": split, **values}) + "\n")
         if self.events is not None:
             for name, value in values.items():
-                self.events.add_scalar(f"{split}/{name}", value, step)
+                self.events.scalar(f"{split}/{name}", value, step)
         if split == "train":
             self.bar.update(self.task, shown=describe(values))
 
@@ -70,6 +66,41 @@ class Log:
     def line(self, text: str) -> None:
         """Prints a line, above the bar where there is one."""
         self.console.print(text, markup=False, soft_wrap=True)
+
+
+class Events:
+    """A TensorBoard event file of one session, which begins after `step` steps.
+
+    tensorboardX's own writer has a queue that its `flush` does not wait for, so that a killed
+    process would lose reports from before its checkpoint: events are written at once here.
+    """
+
+    def __init__(self, workdir: Path, step: int):
+        from tensorboardX import summary
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto import event_pb2
+
+        # The time in a file's name counts whole seconds: the step keeps two sessions of one
+        # second apart, and in order.
+        self.messages: Any = event_pb2
+        self.summary_of = summary.scalar
+        self.writer = EventsWriter(str(workdir / "events"), f".{step:010d}")
+        # What an earlier session reported beyond its last checkpoint is not to be shown.
+        start = self.messages.SessionLog(status=self.messages.SessionLog.START)
+        self.write(step + 1, session_log=start)
+
+    def write(self, step: int, **contents: Any) -> None:
+        event = self.messages.Event(step=step, wall_time=time.time(), **contents)
+        self.writer.write_event(event)
+
+    def scalar(self, tag: str, value: float, step: int) -> None:
+        self.write(step, summary=self.summary_of(tag, value))
+
+    def flush(self) -> None:
+        self.writer.flush()
+
+    def close(self) -> None:
+        self.writer.close()
 
 
 def describe(values: Mapping[str, float]) -> str:
