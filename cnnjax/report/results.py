@@ -55,7 +55,7 @@ def add(stored: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> list
 
 def table(stored: Sequence[dict[str, Any]]) -> str:
     """Returns the records as a Markdown table, a row for runs that differ in their seed only."""
-    rows = list(HEADER)
+    rows: list[str] = list(HEADER)
     for _, group in itertools.groupby(stored, key=identity):
         runs = list(group)
         config, results = runs[0]["config"], [r["result"] for r in runs]
