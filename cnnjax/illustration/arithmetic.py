@@ -70,7 +70,7 @@ def boundaries() -> Figure:
 def padding_stride() -> Figure:
     """Where the windows of a 3x3 kernel lie on a 5x5 image, for two paddings and two strides."""
     cases = (("valid", 1), ("same", 1), ("valid", 2), ("same", 2))
-    figure, (axes,) = panels.figure(1, 4, 10, 2.75)
+    figure, (axes,) = panels.figure(1, 4, 10, 2.9)
     for ax, (padding, stride) in zip(axes, cases, strict=True):
         low, high = convolution.padding_widths(5, 3, padding, stride)
         count = convolution.output_size(5, 3, padding, stride)

@@ -44,7 +44,11 @@ def filters(workdir: Path, index: int = 0) -> Figure:
     figure, axes = panels.figure(3, count + 1, 1.15 * (count + 1), 3.9)
     label = network.class_names[int(split.labels[index])]
     panels.photo(axes[0, 0], image[0, ..., 0], f"test image: {label}", 0, 255)
-    captions = ("", "its maps:\nred where the\nimage is alike,\nblue the opposite", "after ReLU")
+    captions = (
+        "",
+        "its maps:\nred where the\nfilter responds,\nblue where its\nnegative does",
+        "after ReLU",
+    )
     for ax, caption in zip(axes[1:, 0], captions[1:], strict=True):
         ax.text(0.5, 0.5, caption, ha="center", va="center", fontsize=panels.SMALL)
         ax.set_xlim(0, 1)

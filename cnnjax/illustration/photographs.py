@@ -29,8 +29,8 @@ def filters() -> Figure:
         (image, "the photograph", 0, 1),
         (smooth, "box of 9x9: the mean", 0, 1),
         (edges, "edge filter (Laplacian)", -2.5, 2.5),
-        (slope.x, "Sobel x: upright edges", -2, 2),
-        (slope.y, "Sobel y: lying edges", -2, 2),
+        (slope.x, "Sobel x: vertical edges", -2, 2),
+        (slope.y, "Sobel y: horizontal edges", -2, 2),
         (slope.magnitude, "Sobel magnitude", 0, 2.5),
     )
     figure, axes = panels.figure(2, 3, 9.4, 4.7)
