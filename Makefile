@@ -1,11 +1,12 @@
-# Everything installs itself into .venv. Targets: train, test, oracles, lint, golden, clean.
+# Everything installs itself into .venv. Targets: train, test, slow, oracles, lint, golden,
+# clean.
 PYTHON ?= python3
 VENV := .venv
 RUNS ?= runs
 BIN := $(VENV)/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: train test oracles golden lint clean
+.PHONY: train test slow oracles golden lint clean
 
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -31,10 +32,14 @@ train: $(VENV)/installed
 	$(BIN)/python -m experiments.train --config=configs/digits.py --workdir=$(RUNS)/digits
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow'
+
+# The same promises for the deep networks, which take seconds each to compile.
+slow: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -n auto --dist load -m slow
 
 oracles: $(VENV)/installed-oracles
-	$(BIN)/python -m pytest tests/oracles
+	$(BIN)/python -m pytest -n auto --dist load tests/oracles
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -21,14 +21,16 @@ def shared() -> Path:
 
 @pytest.fixture(autouse=True, scope="session")
 def caches_of_our_own(tmp_path_factory):
-    """Keeps the user's cache folder out of the tests, and compiles no program twice.
+    """Keeps the user's cache folder out of the tests, and does no work twice.
 
     Most of what tests wait for is the compiler; runs that are stopped and resumed, here or as a
-    command of their own, are made of the same programs.
+    command of their own, are made of the same programs. All workers of pytest-xdist share.
     """
-    os.environ.setdefault("CNNJAX_CACHE", str(tmp_path_factory.mktemp("cache")))
-    programs = str(tmp_path_factory.mktemp("programs"))
-    for name, value in (("compilation_cache_dir", programs),
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    os.environ.setdefault("CNNJAX_CACHE", str(folder / "cache"))
+    for name, value in (("compilation_cache_dir", str(folder / "programs")),
                         ("persistent_cache_min_compile_time_secs", 0)):  # fmt: skip
         os.environ[f"JAX_{name.upper()}"] = str(value)
         jax.config.update(f"jax_{name}", value)

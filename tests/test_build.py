@@ -82,9 +82,10 @@ def test_too_small_images_are_refused_with_the_smallest_allowed(name, fields, sm
     module = models.build(name, 10, **fields)
     models.check_input(module, (smallest, smallest, 3))
     models.check_input(module, (smallest, smallest + 20, 1))
-    message = f"{smallest - 1}x99 images are too small for this network; the smallest are "
-    with pytest.raises(InputError, match=f"{message}{smallest}x{smallest}$"):
-        models.check_input(module, (smallest - 1, 99, 3))
+    for side in (1, 4, 10, smallest - 1):
+        message = f"^{side}x99 images are too small for this network; the smallest are "
+        with pytest.raises(InputError, match=f"{message}{smallest}x{smallest}$"):
+            models.check_input(module, (side, 99, 3))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnext50_32x4d", "mobilenet_v2"])

@@ -187,6 +187,7 @@ def test_a_run_goes_on_past_a_damaged_checkpoint(workdir, capsys):
     with Checkpoints(workdir) as checkpoints:
         blank = state(0)
         assert checkpoints.restore(blank.variables, blank.saved())[0] == 10
+        assert checkpoints.scores == {10: 0.9}
         save(checkpoints, 20, 0.95)
         save(checkpoints, 30, 0.1)
     assert checkpoint.steps(workdir) == [20, 30]

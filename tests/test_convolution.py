@@ -31,6 +31,15 @@ LARGEST = {1: 12, 2: 7, 3: 4}  # per axis, by the number of axes
 cases = settings(max_examples=CASES, deadline=None, derandomize=CASES < 1000, database=None)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def quick_compilation():
+    """Compiling is nearly all the time these tests take."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 def reference(name, x, kernel, mode, cval=0.0):
     """What numpy (1-D) or scipy makes of it, in float64."""
     x, kernel = np.asarray(x, np.float64), np.asarray(kernel, np.float64)

@@ -58,7 +58,7 @@ def test_the_count_of_the_direct_way_is_that_of_the_overlaps():
     assert convolution.operations(shape, kernel).direct == 2 * round(overlaps)
 
 
-@pytest.mark.parametrize(("shape", "kernel"), (((1_000_000,), (3,)), ((256, 256), (63, 63))))
+@pytest.mark.parametrize(("shape", "kernel"), (((256, 256), (3, 3)), ((256, 256), (31, 31))))
 def test_the_cheaper_way_is_the_faster_one_where_the_counts_are_far_apart(shape, kernel):
     x, kernel = np.ones(shape, np.float32), np.ones(kernel, np.float32)
 

@@ -14,13 +14,15 @@ from tests import golden, thin_networks
 from tests.thin_networks import THIN
 
 COUNTS = json.loads((Path(__file__).parent / "counts.json").read_text())
-# Those that compile for more than ten seconds on a busy machine.
+# Those that take seconds to trace or compile.
 DEEP = (
     *("densenet121", "densenet169", "densenet201", "inception_resnet_v2", "inception_v3"),
     *("nasnet_large", "nasnet_mobile", "resnet101", "resnet101_v2", "resnet110", "resnet152"),
     *("resnet152_v2", "resnet56", "resnext101_32x8d", "vgg19", "vgg19_bn", "xception"),
 )
-WHOLE = ("alexnet_lite", "mobilenet_v2", "resnet18", "resnet20", "resnet50", "squeezenet1_1")
+LARGE = ("inception_resnet_v2", "inception_v3", "nasnet")  # even when thin
+SMALL = ("lenet5", "mnist_cnn", "mobilenet_v2", "resnet basic", "squeezenet", "vgg_bn")
+WHOLE = ("alexnet_lite", "resnet20", "squeezenet1_1")
 NORMALISED = [label for label in THIN if hasattr(thin_networks.module(label), "norm")]
 DROPPING = [label for label in THIN if hasattr(thin_networks.module(label), "dropout_rate")]
 
@@ -34,24 +36,17 @@ def quick_compilation():
     jax.config.update("jax_disable_most_optimizations", before)
 
 
-def slow_if_deep(names):
-    return [pytest.param(n, marks=pytest.mark.slow) if n in DEEP else n for n in names]
+def slow_if(names, condition):
+    return [pytest.param(n, marks=pytest.mark.slow) if condition(n) else n for n in names]
 
 
-@pytest.mark.parametrize("label", COUNTS)
+@pytest.mark.parametrize("label", slow_if(COUNTS, lambda label: COUNTS[label]["name"] in DEEP))
 def test_parameters_and_multiply_adds_are_those_published(label):
     row = COUNTS[label]
     module = models.build(row["name"], row["classes"], dialect=row.get("dialect"), **row["fields"])
-    variables = models.check_input(module, row["input"])
-    counts = {
-        collection: sum(np.prod(shape) for shape in tree.shapes(variables[collection]).values())
-        for collection in ("params", "batch_stats")
-        if collection in variables
-    }
-    assert counts["params"] == row["trainable"], row["source"]
-    assert counts.get("batch_stats", 0) == row["non_trainable"], row["source"]
     found = layers.trace(module, row["input"]).layers
-    assert sum(layer.trainable for layer in found) == row["trainable"]
+    assert sum(layer.trainable for layer in found) == row["trainable"], row["source"]
+    assert sum(layer.non_trainable for layer in found) == row["non_trainable"], row["source"]
     last = [layer for layer in found if layer.parameters][-1]
     assert last.name.split("/")[0] == "head" and last.shape[-1] == row["classes"]
     if row["gmacs"] is not None:
@@ -64,7 +59,7 @@ def test_every_network_has_a_published_count():
     assert bare == set(models.MODELS)
 
 
-@pytest.mark.parametrize("name", slow_if_deep(models.MODELS))
+@pytest.mark.parametrize("name", slow_if(models.MODELS, DEEP.__contains__))
 def test_logits_have_not_moved(name):
     found = golden.logits(name)
     assert found.dtype == np.float32
@@ -120,8 +115,14 @@ def check_step(module, variables, images):
     assert all(np.any(before[name] != after[name]) for name in before), "statistics stand still"
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("label", THIN)
+@pytest.mark.parametrize(
+    ("label", "dtype"),
+    [
+        pytest.param(label, dtype, marks=[pytest.mark.slow] if label in slow else [])
+        for dtype, slow in (("float32", LARGE), ("bfloat16", set(THIN) - set(SMALL)))
+        for label in THIN
+    ],
+)
 def test_a_step_is_finite_and_reaches_every_weight(label, dtype):
     module, images = thin_networks.module(label, dtype=dtype), thin_networks.images(label)
     check_step(module, thin_networks.variables(module, images), images)

@@ -1,6 +1,6 @@
 """The specification cannot pass by accident, and says honestly what it does not check.
 
-That every check passes on ours is seen where tests/test_guide.py runs the whole command.
+That every check passes on ours is seen where tests/test_documents.py runs the whole command.
 """
 
 from __future__ import annotations

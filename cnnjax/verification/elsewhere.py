@@ -19,7 +19,7 @@ class Row(NamedTuple):
     evidence: tuple[str, ...] = ()
 
 
-GUIDE = "tests/test_guide.py::"
+GUIDE = "tests/test_documents.py::"
 PICTURES = GUIDE + "test_the_commands_draw_the_pictures_of_the_guide"
 LINES = "tests/test_entry_points.py::test_training_ends_with_the_articles_lines"
 # Of every network: its count, its function beside another framework's, a step that reaches all.
@@ -110,7 +110,7 @@ TUNING = (
         "kernel, padding, stride, filters, depth, pooling, units: fields of a config",
         (
             "tests/test_config.py::test_open_sections_keep_the_fields_of_their_constructor",
-            "tests/test_readme.py::test_the_command_runs",
+            "tests/test_documents.py::test_the_command_runs",
         ),
     ),
     Row("H02", "S0,S1,S3", "each of them swept from the command line"),
@@ -130,7 +130,7 @@ TASKS = (
         "K01",
         "S3,S4",
         "classification",
-        (GUIDE + "test_the_trained_network_is_as_good_as_the_guide_says",),
+        (GUIDE + "test_the_first_command_trains_as_well_and_as_fast_as_it_says",),
     ),
     Row("K02", "S4", "localization: intersection over union"),
     Row("K03", "S3,S4", "detection: mean average precision on scenes"),

@@ -7,6 +7,7 @@ would answer: neither may move unseen. `python -m tests.golden` (`make golden`) 
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import zlib
@@ -57,6 +58,7 @@ def weights(shapes: dict[str, tuple[int, ...]]) -> dict:
     return tree.unflatten({name: leaf(name, shape) for name, shape in shapes.items()})
 
 
+@functools.cache
 def shapes_of(name: str, classes: int = CLASSES) -> dict[str, tuple[int, ...]]:
     """Returns leaf name -> shape of the variables of the network `name`."""
     return tree.shapes(models.check_input(models.build(name, classes), image_shape(name)))

@@ -19,13 +19,13 @@ def conv(features: int, kernel: int = 3, act: str = "relu", padding: str = "vali
 
 def lenet5(side: int) -> Any:
     c1, c3 = conv(6, 5, "tanh", "same"), conv(16, 5, "tanh")
-    pools = [layers.AveragePooling2D(), layers.AveragePooling2D()]
+    pools = [layers.AveragePooling2D(2), layers.AveragePooling2D(2)]
     return stacked(side, [c1, pools[0], c3, pools[1], *dense(120, 84, act="tanh")])
 
 
 def first_convnet(side: int) -> Any:
     """Chollet, "Deep Learning with Python", listings 5.1 and 5.2."""
-    pools = [layers.MaxPooling2D(), layers.MaxPooling2D()]
+    pools = [layers.MaxPooling2D(2), layers.MaxPooling2D(2)]
     return stacked(side, [conv(32), pools[0], conv(64), pools[1], conv(64), *dense(64)])
 
 
@@ -34,12 +34,12 @@ def mnist_cnn(side: int) -> Any:
     flat, hidden, head = dense(128)
     return stacked(
         side,
-        [conv(32), conv(64), layers.MaxPooling2D(), drops[0], flat, hidden, drops[1], head],
+        [conv(32), conv(64), layers.MaxPooling2D(2), drops[0], flat, hidden, drops[1], head],
     )
 
 
 def one_block_cnn(side: int) -> Any:
-    return stacked(side, [conv(32), layers.MaxPooling2D(), *dense(128)])
+    return stacked(side, [conv(32), layers.MaxPooling2D(2), *dense(128)])
 
 
 def stacked(side: int, of: list[Any]) -> Any:

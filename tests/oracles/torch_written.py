@@ -88,14 +88,14 @@ class Plain(nn.Module):
 
 def googlenet() -> nn.Module:
     """Szegedy et al. 2014, from torchvision's parts: 5x5 for its 3x3, 3x3 pools, no batch norm."""
-    from torchvision.models import googlenet as parts
+    from torchvision.models.googlenet import GoogLeNet, Inception
 
     def inception(c: int, c1: int, r3: int, c3: int, r5: int, c5: int, p: int, **_: Any) -> Any:
-        module = parts.Inception(c, c1, r3, c3, r5, c5, p, conv_block=Plain)
+        module = Inception(c, c1, r3, c3, r5, c5, p, conv_block=Plain)
         module.branch3[1] = Plain(r5, c5, kernel_size=5, padding=2)
         return module
 
-    model = parts.GoogLeNet(aux_logits=False, init_weights=False, blocks=[Plain, inception, None])
+    model = GoogLeNet(aux_logits=False, init_weights=False, blocks=[Plain, inception, None])
     model.maxpool1 = nn.Sequential(model.maxpool1, response_norm())
     model.maxpool2 = nn.Sequential(response_norm(), model.maxpool2)
     model.maxpool4 = nn.MaxPool2d(3, 2, ceil_mode=True)

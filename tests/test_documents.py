@@ -1,0 +1,119 @@
+"""Whatever the README and the guide show is what happens: commands, Python lines, pictures.
+
+The commands run in their order, as a stranger would type them, each once: the guide goes on with
+the run that the README's first command has made.
+"""
+
+import doctest
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "docs" / "guide.md").read_text()
+PICTURES = ROOT / "docs" / "pictures"
+# Redrawn pictures differ where the machine or the training does.
+OF_THIS_MACHINE = ("fourier", "learned")
+# What a full run of the command would take too long for, or has to read from elsewhere.
+MNIST = (f"--config.data.data_dir={ROOT.parent / 'shared' / 'tfds'}", "--config.epochs=0.02")
+SHORTER = {
+    "runs/mnist_cnn": (*MNIST, "--config.report.every_steps=5"),
+    "runs/wide": (*MNIST, "--config.schedule.warmup_epochs=0"),
+    "runs/four": ("--config.epochs=1",),
+}
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(text):
+    joined = "\n".join(blocks(text, "sh")).replace("\\\n", " ")
+    lines = (line.partition("  #")[0].strip() for line in joined.splitlines())
+    return [line for line in lines if line and not line.startswith("source ")]
+
+
+COMMANDS = list(dict.fromkeys(commands(README) + commands(GUIDE)))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A folder like the checkout, for the commands to write into."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("cnnjax", "configs", "experiments", "docs/pictures/digit.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_command_runs(line, checkout, shared):
+    words = shlex.split(line)
+    for workdir, overrides in SHORTER.items():
+        if f"--workdir={workdir}" in words:
+            words += overrides
+    folder = checkout
+    if words[0] == "make":
+        folder, words = ROOT, [*words, f"RUNS={checkout / 'runs'}"]
+    else:
+        words[0] = sys.executable
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        words, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_first_command_trains_as_well_and_as_fast_as_it_says(checkout):
+    result = json.loads((checkout / "runs" / "digits" / "result.json").read_text())
+    assert result["test_accuracy"] >= 0.975
+    assert result["seconds"]["train"] + result["seconds"]["compile"] < 60
+
+
+def pixels(file):
+    with Image.open(file) as picture:
+        return np.asarray(picture.convert("RGB"), np.float32)
+
+
+def test_the_commands_draw_the_pictures_of_the_guide(checkout):
+    shown = set(re.findall(r"\]\(pictures/(.*?)\)", GUIDE))
+    written = {f.name for f in (checkout / "docs" / "pictures").iterdir() if not f.is_symlink()}
+    assert shown == written
+    for name in shown:
+        ours, stored = pixels(checkout / "docs" / "pictures" / name), pixels(PICTURES / name)
+        assert ours.shape == stored.shape
+        if Path(name).stem not in OF_THIS_MACHINE:
+            # Of 255: letters may be set a little differently.
+            assert abs(ours - stored).mean() < 3, name
+
+
+def test_the_pictures_are_small():
+    assert sum(file.stat().st_size for file in PICTURES.glob("*.png")) < 1_500_000
+
+
+def test_the_guides_python_lines_answer_as_written():
+    failures, count = doctest.testfile(str(ROOT / "docs" / "guide.md"), module_relative=False)
+    assert failures == 0 and count > 25
+
+
+def test_the_readmes_python_runs():
+    (code,) = blocks(README, "python")
+    names: dict = {}
+    exec(code, names)
+    assert names["logits"].shape == (8, 10) and names["logits"].dtype == "float32"
+
+
+@pytest.mark.parametrize("document", ("README.md", "docs/guide.md", "CONTRIBUTING.md"))
+def test_a_document_names_files_that_exist(document):
+    path = ROOT / document
+    for target in re.findall(r"\]\(([^)#: ]+)\)", path.read_text()):
+        assert (path.parent / target).exists(), target
