@@ -272,7 +272,7 @@ RULES = {
     "tutorial": [Rule("torch", None, in_order, flattens=".*")],
     "vgg": [
         Rule("torch", "torch", vgg, flattens="fc1"),
-        Rule("torch", "torch", vgg_timm, flattens="fc1"),
+        Rule("torch", "timm", vgg_timm),
     ],
     "xception": [Rule("torch", "timm", xception)],
 }

@@ -90,6 +90,8 @@ def timm() -> list[Case]:
         ("inception_resnet_v2", "inception_resnet_v2", stages.inception_resnet_v2_timm, 1.0),
         *((f"resnet{n}_v2", f"resnetv2_{n}", stages.resnet_v2_timm, 0.5) for n in (50, 101, 152)),
         ("xception", "legacy_xception", stages.xception_timm, 0.6),
+        ("vgg11", "vgg11", stages.vgg_torch, 1.0),
+        ("vgg11_bn", "vgg11_bn", stages.vgg_torch, 1.0),
         ("mobilenet_v1", "mobilenetv1_100", stages.mobilenet_v1_timm, 1.0),
         ("mobilenet_v2", "mobilenetv2_100", stages.mobilenet_v2_timm, 0.7),
         ("nasnet_large", "nasnetalarge", stages.nasnet_timm, 0.7),
@@ -109,6 +111,7 @@ def written() -> list[Case]:
             digits(name, "keras", name, "")
             for name in ("lenet5", "first_convnet", "mnist_cnn", "one_block_cnn")
         ),
+        digits("lenet5", "torch", "lenet5", "", double=True),
         small("resnet20", "keras", "resnet20", "keras", gain=0.5),
         *(
             small(f"resnet{n}", "torch", f"resnet{n}", "torch", gain=0.5, double=n == 20)

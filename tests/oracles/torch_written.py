@@ -44,6 +44,16 @@ class CifarResNet(nn.Module):
         return self.linear(x.mean((2, 3)))
 
 
+def lenet5() -> nn.Module:
+    """LeCun et al. 1998 with every map of S2 under every map of C3."""
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, 1, 2), nn.Tanh(), nn.AvgPool2d(2),
+        nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2),
+        nn.Flatten(), nn.Linear(16 * 5 * 5, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(),
+        nn.Linear(84, 10),
+    )  # fmt: skip
+
+
 def response_norm() -> nn.Module:
     """k, alpha, beta of Krizhevsky et al. 2012; torch divides alpha by the 5 channels."""
     return nn.LocalResponseNorm(5, 5 * 1e-4, 0.75, 2.0)
@@ -102,6 +112,6 @@ def googlenet() -> nn.Module:
     return model
 
 
-NETWORKS = {f.__name__: f for f in (alexnet, alexnet_lite, googlenet)} | {
+NETWORKS = {f.__name__: f for f in (alexnet, alexnet_lite, googlenet, lenet5)} | {
     f"resnet{6 * n + 2}": lambda n=n: CifarResNet(n) for n in (3, 5, 7, 9, 18)
 }
