@@ -49,7 +49,14 @@ def test_values_out_of_range_are_refused_by_name(values, words):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("seed", "one"), ("seed", True), ("epochs", "ten"), ("report", 3), ("seed", (8, "a"))],
+    [
+        ("seed", "one"),
+        ("seed", True),
+        ("epochs", "ten"),
+        ("report", 3),
+        ("seed", (8, "a")),
+        ("epochs", True),
+    ],
 )
 def test_values_of_another_type_are_refused(field, value):
     config = configuration.default().to_dict()
@@ -60,8 +67,9 @@ def test_values_of_another_type_are_refused(field, value):
 
 def test_whole_numbers_become_floats_where_the_field_is_one():
     config = configuration.default().to_dict()
-    config["epochs"] = 3
-    assert type(configuration.check(config)["epochs"]) is float
+    config["epochs"] = config["schedule"]["warmup_epochs"] = 3
+    resolved = configuration.check(config)
+    assert type(resolved["epochs"]) is type(resolved["schedule"]["warmup_epochs"]) is float
 
 
 def test_unknown_fields_are_refused_with_the_nearest_name():
@@ -98,6 +106,7 @@ def test_differences_name_fields_and_forgive_where_a_run_runs():
         ("resnet20,quick", "resnet20", True, 32),
         ("quick,size=64", "lenet5", True, 64),
         ("model=vgg16,quick=True", "vgg16", True, 32),
+        ("vgg16,quick=False", "vgg16", False, 32),
     ],
 )
 def test_the_word_after_the_colon_is_read(text, model, quick, size):
