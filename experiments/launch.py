@@ -11,6 +11,7 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
+from cnnjax import caches
 from cnnjax.errors import InputError
 
 UNUSABLE, INTERRUPTED = 2, 130
@@ -25,6 +26,7 @@ def guarded(main: Callable[[Sequence[str]], int | None], arguments: Sequence[str
     if not flags.FLAGS["verbosity"].present:
         # What libraries log below this (a TPU that is not there, ...) is noise to whoever trains.
         logging.set_verbosity(logging.WARNING)
+    caches.keep_programs()
     try:
         return main(arguments[1:])
     except InputError as error:

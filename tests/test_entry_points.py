@@ -166,3 +166,26 @@ def test_a_set_that_cannot_be_had_fails_fast_and_says_what_to_do(tmp_path):
 def test_help_explains_the_flags(name):
     done = command(name, "--help")
     assert "flags:" in done.stdout and "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def own_cache(monkeypatch):
+    """The caches as a user has them, not as the tests do."""
+    for name in ("COMPILATION_CACHE_DIR", "PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        monkeypatch.delenv(f"JAX_{name}", raising=False)
+
+
+def test_a_second_start_compiles_nothing(tmp_path, own_cache):
+    kept = []
+    for run in ("first", "second"):
+        done = command("train", *TINY, f"--workdir={tmp_path / run}", CNNJAX_CACHE=str(tmp_path))
+        assert done.returncode == 0 and not done.stderr, done.stderr
+        kept.append({file.name for file in (tmp_path / "programs").glob("*-cache")})
+    assert kept[0] and kept[0] == kept[1]
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, own_cache):
+    (tmp_path / "file").touch()
+    done = command("train", *TINY, f"--workdir={tmp_path / 'run'}",
+                   CNNJAX_CACHE=str(tmp_path / "file"))  # fmt: skip
+    assert done.returncode == 0 and not done.stderr, done.stderr

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cnnjax import caches
 from cnnjax.data import prepare
 from cnnjax.data.dataset import Split, hold_out
 from cnnjax.data.shapes import SHAPES, draw_split
@@ -160,12 +161,6 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
     return np.stack(planes, axis=-1)
 
 
-def cache_dir() -> Path:
-    """Returns the folder for what can be computed again: $CNNJAX_CACHE, or the user's cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("CNNJAX_CACHE") or Path(base) / "cnnjax")
-
-
 def cached_split(path: Path, split: str, image_size: int, read: Callable[[], Split]) -> Split:
     """Returns what `read` returns, from a file in the cache when the set's files are unchanged.
 
@@ -175,7 +170,7 @@ def cached_split(path: Path, split: str, image_size: int, read: Callable[[], Spl
     state = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(path.iterdir())]
     text = f"1 {path.resolve()} {split} {image_size} {state}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    file = cache_dir() / "datasets" / f"{path.parent.name}-{path.name}-{split}-{digest}.npz"
+    file = caches.folder() / "datasets" / f"{path.parent.name}-{path.name}-{split}-{digest}.npz"
     try:
         with np.load(file) as arrays:
             return Split(arrays["images"], arrays["labels"])
