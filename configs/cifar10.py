@@ -3,6 +3,10 @@
     python -m experiments.train --config=configs/cifar10.py:resnet20 --workdir=runs/resnet20
 
 The recipe is that of He et al. 2015 (arXiv 1512.03385, section 4.2), less its augmentation.
+
+Test accuracy after `:NAME,epochs=3`, seed 0, of images that were JPEG files once, on two CPU cores:
+resnet20 72.04 %, alexnet_lite 58.03 %, squeezenet1_1 35.83 % (its maps are 1x1 from the fifth
+block on).
 """
 
 from cnnjax.config import default, parse
