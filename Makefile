@@ -34,7 +34,7 @@ train: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow'
 
-# The same promises for the deep networks, which take seconds each to compile.
+# The same promises for the deep networks, which take seconds each to compile, and all of verify.
 slow: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n auto --dist load -m slow
 

@@ -55,7 +55,10 @@ def checkout(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("line", COMMANDS)
+@pytest.mark.parametrize(
+    "line",
+    [pytest.param(c, marks=pytest.mark.slow) if c.endswith(".verify") else c for c in COMMANDS],
+)
 def test_the_command_runs(line, checkout, shared):
     words = shlex.split(line)
     for workdir, overrides in SHORTER.items():

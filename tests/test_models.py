@@ -21,6 +21,7 @@ DEEP = (
     *("resnet152_v2", "resnet56", "resnext101_32x8d", "vgg19", "vgg19_bn", "xception"),
 )
 LARGE = ("inception_resnet_v2", "inception_v3", "nasnet")  # even when thin
+TWINS = ("resnet_cifar B", "resnet_v2 timm", "resnext", "vgg")  # of others, but for a field
 SMALL = ("lenet5", "mnist_cnn", "mobilenet_v2", "resnet basic", "squeezenet", "vgg_bn")
 WHOLE = ("alexnet_lite", "resnet20", "squeezenet1_1")
 NORMALISED = [label for label in THIN if hasattr(thin_networks.module(label), "norm")]
@@ -38,6 +39,9 @@ def quick_compilation():
 
 def slow_if(names, condition):
     return [pytest.param(n, marks=pytest.mark.slow) if condition(n) else n for n in names]
+
+
+LABELS = slow_if(THIN, LARGE.__contains__)
 
 
 @pytest.mark.parametrize("label", slow_if(COUNTS, lambda label: COUNTS[label]["name"] in DEEP))
@@ -67,7 +71,7 @@ def test_logits_have_not_moved(name):
     assert moved < golden.TOLERANCE, "if this is meant: make golden, and say why in CHANGELOG"
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", slow_if(models.MODELS, DEEP.__contains__))
 def test_names_and_shapes_of_weights_have_not_moved(name):
     wanted, found = golden.read()[name]["modules"], golden.outline(golden.shapes_of(name))
     moved = {m: (wanted.get(m), found.get(m)) for m in wanted | found}
@@ -119,7 +123,7 @@ def check_step(module, variables, images):
     ("label", "dtype"),
     [
         pytest.param(label, dtype, marks=[pytest.mark.slow] if label in slow else [])
-        for dtype, slow in (("float32", LARGE), ("bfloat16", set(THIN) - set(SMALL)))
+        for dtype, slow in (("float32", LARGE + TWINS), ("bfloat16", set(THIN) - set(SMALL)))
         for label in THIN
     ],
 )
@@ -136,7 +140,7 @@ def test_a_step_of_the_whole_network_is_finite_and_reaches_every_weight(name):
     check_step(module, golden.weights(golden.shapes_of(name, 5)), images)
 
 
-@pytest.mark.parametrize("label", THIN)
+@pytest.mark.parametrize("label", LABELS)
 def test_an_image_is_evaluated_alike_in_any_batch_and_moves_no_statistics(label):
     module, images = thin_networks.module(label), thin_networks.images(label, 5)
     variables = thin_networks.variables(module, images)
@@ -173,7 +177,7 @@ def traced(module, label, train=False):
     )(variables, images).jaxpr
 
 
-@pytest.mark.parametrize("label", THIN)
+@pytest.mark.parametrize("label", LABELS)
 def test_the_activation_is_the_one_chosen_everywhere(label):
     default = thin_networks.module(label)
     chosen = "sigmoid" if default.act == "tanh" else "tanh"
@@ -182,7 +186,7 @@ def test_the_activation_is_the_one_chosen_everywhere(label):
     assert any("tanh" in e or "logistic" in e for e in changed)
 
 
-@pytest.mark.parametrize("label", NORMALISED)
+@pytest.mark.parametrize("label", slow_if(NORMALISED, LARGE.__contains__))
 def test_the_normalisation_is_the_one_chosen_everywhere(label):
     found = {}
     for norm in ("batch", "group", "layer", "none"):
@@ -201,7 +205,7 @@ def test_the_normalisation_is_the_one_chosen_everywhere(label):
     }
 
 
-@pytest.mark.parametrize("label", THIN)
+@pytest.mark.parametrize("label", LABELS)
 def test_convolutions_and_matrix_products_compute_in_the_dtype_chosen(label):
     module = thin_networks.module(label, dtype="bfloat16")
     products = [
@@ -212,7 +216,7 @@ def test_convolutions_and_matrix_products_compute_in_the_dtype_chosen(label):
     assert products and set(products) == {jnp.dtype(jnp.bfloat16)}
 
 
-@pytest.mark.parametrize("label", THIN)
+@pytest.mark.parametrize("label", LABELS)
 def test_float64_stays_float64(label):
     module, images = thin_networks.module(label), thin_networks.images(label, 1)
     with jax.enable_x64(True):
@@ -227,7 +231,7 @@ def test_float64_stays_float64(label):
     assert not narrow
 
 
-@pytest.mark.parametrize("label", DROPPING)
+@pytest.mark.parametrize("label", slow_if(DROPPING, LARGE.__contains__))
 def test_dropout_needs_its_key_only_in_training(label):
     module = thin_networks.module(label, dropout_rate=0.5)
     drawn = [e for e in equations(traced(module, label, train=True)) if "random_bits" in str(e)]
