@@ -76,6 +76,16 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
         "boundaries": Field((0.5, 0.75), "step: where the rate drops, as shares of the run", 0, 1),
         "factor": Field(0.1, "step: what each drop multiplies by", 0, 1),
     },
+    "nonfinite": {
+        "patience": Field(10, "steps in a row with loss or gradient not finite, until `then`", 1),
+        "then": Field(
+            "stop",
+            "stop, or retreat: go back to the last checkpoint with a smaller learning rate",
+            choices=("stop", "retreat"),
+        ),
+        "factor": Field(0.5, "retreat: what the learning rate is multiplied by", 0, 1),
+        "retreats": Field(3, "retreat: how often, before the run stops", 1),
+    },
     "parallel": {
         "devices": Field(0, "how many to use; 0 uses all", 0),
         "mapper": Field(
@@ -196,6 +206,17 @@ def extra(config: Mapping[str, Any], section: str) -> dict[str, Any]:
     """Returns the fields of an open section that are those of the constructor it names."""
     known = FIELDS[section]
     return {k: v for k, v in config[section].items() if k not in known}  # pyright: ignore
+
+
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a stored config with the defaults of the fields that are younger than it."""
+    result = dict(config)
+    for name, entry in default().to_dict().items():
+        if isinstance(entry, Mapping):
+            result[name] = {**entry, **result.get(name, {})}
+        else:
+            result.setdefault(name, entry)
+    return result
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

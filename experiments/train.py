@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
         return launch.refuse("--workdir=DIR is missing: where this run keeps its results")
     import jax
 
-    from cnnjax.train import run, stop
+    from cnnjax.train import run, stop, watch
 
     if FAKE_DEVICES.value:
         jax.config.update("jax_num_cpu_devices", FAKE_DEVICES.value)
@@ -31,6 +32,9 @@ def main(arguments: Sequence[str]) -> int:
     except stop.Stopped as stopped:
         print(stopped)
         return stop.STOPPED
+    except watch.NotFinite as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from cnnjax import parallel
 from cnnjax.errors import InputError
-from cnnjax.train.state import TrainState, from_saved, no_totals
+from cnnjax.train.state import TrainState, from_saved, no_totals, none_skipped
 from cnnjax.workdir import checkpoint, integrity
 from cnnjax.workdir.checkpoint import Checkpoints
 
@@ -29,7 +29,13 @@ def state(step, devices=2):
     moments = optax.chain(optax.scale_by_adam(), optax.trace(0.9)).init(params)
     moments = jax.tree.map(lambda x: x + step, moments)
     whole = TrainState(
-        jnp.int32(step), params, statistics, moments, jax.random.key(step), no_totals()
+        jnp.int32(step),
+        params,
+        statistics,
+        moments,
+        jax.random.key(step),
+        no_totals(),
+        none_skipped(),
     )
     return parallel.mapper("jit", devices).replicate(whole)
 

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnnjax import caches
+
 ROOT = Path(__file__).parent.parent
 TINY = (
     "--config.data.name=synthetic",
@@ -168,24 +170,23 @@ def test_help_explains_the_flags(name):
     assert "flags:" in done.stdout and "Traceback" not in done.stderr
 
 
-@pytest.fixture
-def own_cache(monkeypatch):
-    """The caches as a user has them, not as the tests do."""
+def test_a_second_start_compiles_nothing(trained, tmp_path, monkeypatch):
     for name in ("COMPILATION_CACHE_DIR", "PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
-        monkeypatch.delenv(f"JAX_{name}", raising=False)
-
-
-def test_a_second_start_compiles_nothing(tmp_path, own_cache):
+        monkeypatch.delenv(f"JAX_{name}")
     kept = []
-    for run in ("first", "second"):
-        done = command("train", *TINY, f"--workdir={tmp_path / run}", CNNJAX_CACHE=str(tmp_path))
+    for _ in range(2):
+        done = command("evaluate", f"--workdir={trained[0]}", CNNJAX_CACHE=str(tmp_path))
         assert done.returncode == 0 and not done.stderr, done.stderr
         kept.append({file.name for file in (tmp_path / "programs").glob("*-cache")})
     assert kept[0] and kept[0] == kept[1]
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, own_cache):
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     (tmp_path / "file").touch()
-    done = command("train", *TINY, f"--workdir={tmp_path / 'run'}",
-                   CNNJAX_CACHE=str(tmp_path / "file"))  # fmt: skip
-    assert done.returncode == 0 and not done.stderr, done.stderr
+    monkeypatch.setenv("CNNJAX_CACHE", str(tmp_path / "file"))
+    caches.keep_programs()
+    assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+    monkeypatch.setenv("CNNJAX_CACHE", str(tmp_path))
+    caches.keep_programs()
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path / "programs")

@@ -157,7 +157,8 @@ def test_without_averaging_the_gradients_the_step_is_refused(monkeypatch):
     monkeypatch.setattr(training, "lax", still)
     mapper = parallel.mapper("jit", 4)
     advance = compile_step(Net(), mapper, check=True)
-    with pytest.raises(ValueError, match="replicated"):
+    # The first to notice is the choice between the old state and the new.
+    with pytest.raises(TypeError, match="manual axis types do not match"):
         follow(advance, start(Net(), mapper), mapper, 1)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.workdir import files
 
@@ -40,7 +41,8 @@ def record(workdir: Path, device: str, date: str) -> dict[str, Any]:
 
 def identity(entry: dict[str, Any]) -> str:
     """Returns a digest of all that two runs of one row of the table share: all but the seed."""
-    config = {k: v for k, v in entry["config"].items() if k not in ("seed", "report")}
+    config = configuration.completed(entry["config"])
+    config = {k: v for k, v in config.items() if k not in ("seed", "report")}
     text = json.dumps([config, entry["device"]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

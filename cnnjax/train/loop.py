@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from cnnjax.train.experiment import Experiment
 from cnnjax.train.log import Log, describe
 from cnnjax.train.state import TrainState
 from cnnjax.train.step import train_step
+from cnnjax.train.watch import Watch
 from cnnjax.workdir.checkpoint import Checkpoints
 
 # Steps handed to the device before the loop waits for the oldest of them: enough to keep it busy,
@@ -50,6 +52,7 @@ def train(
         return step // interval > (step - 1) // interval or step == steps
 
     with Log(workdir, step, steps, config["report"]["tensorboard"]) as log:
+        watch = Watch(experiment, workdir, log, state)
         while step < steps and not stop_requested():
             with clock.section("train"):
                 batch = data.batch(dataset.train, config["seed"], step, batch_size)
@@ -59,6 +62,7 @@ def train(
                 reports = due(every["report"]) or due(every["evaluate"])
                 if reports:
                     report = averages(experiment, step, state.totals, metrics)
+                    watch.look(state.skipped)
                     state = state.reported()
             log.advance(step, experiment.epoch(step))
             if reports:
@@ -72,11 +76,13 @@ def train(
                 log.line(summary(experiment, step, report, validated))
             if due(every["checkpoint"]) or (validated and config["evaluate"]["select"] == "best"):
                 with clock.section("checkpoint"):
+                    watch.look(state.skipped)
                     log.flush()
                     checkpoints.save(step, state.variables, state.saved(), validated)
-    with clock.section("checkpoint"):
-        checkpoints.save(step, state.variables, state.saved(), None)
-        checkpoints.wait()
+        with clock.section("checkpoint"):
+            watch.look(state.skipped)
+            checkpoints.save(step, state.variables, state.saved(), None)
+            checkpoints.wait()
     return state
 
 
@@ -100,6 +106,7 @@ def compiled_step(experiment: Experiment, state: TrainState, hyper: Any) -> Call
         optimizer=experiment.optimizer,
         axis_name=parallel.AXIS,
         accumulate=config["optimizer"]["accumulate"],
+        patience=config["nonfinite"]["patience"],
     )
     batch = data.batch(experiment.dataset.train, config["seed"], 0, config["batch_size"])
     mapped = mapper.map(step, split=(False, True, False), donate=(0,))
@@ -116,15 +123,19 @@ def wait(queue: collections.deque, newest: jax.Array, most: int) -> None:
 def averages(
     experiment: Experiment, step: int, totals: Mapping[str, jax.Array], last: Mapping[str, Any]
 ) -> dict[str, float]:
-    """Returns loss and accuracy since the last report, and the last step's norm and rate."""
+    """Returns loss and accuracy since the last report, and the last step's norm and rate.
+
+    What skipped steps leave without a finite value is left out.
+    """
     sums, norm = jax.device_get((totals, last["gradient_norm"]))
     share = float(experiment.share(jnp.int32(step - 1)))
-    return {
-        "loss": float(sums["loss"] / sums["count"]),
-        "accuracy": float(sums["correct"] / sums["count"]),
-        "gradient_norm": float(norm),
-        "learning_rate": experiment.hyper["learning_rate"] * share,
-    }
+    found = {"learning_rate": experiment.hyper["learning_rate"] * share}
+    if math.isfinite(norm):
+        found = {"gradient_norm": float(norm)} | found
+    if not sums["count"]:
+        return found
+    means = {"loss": sums["loss"] / sums["count"], "accuracy": sums["correct"] / sums["count"]}
+    return {name: float(mean) for name, mean in means.items()} | found
 
 
 class Pace:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from cnnjax import config as configuration
 from cnnjax import data, tree
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import load_data
-from cnnjax.train import stop
+from cnnjax.train import stop, watch
 from cnnjax.train.clock import Clock
 from cnnjax.train.experiment import Experiment, check_parts, prepare
 from cnnjax.train.loop import train
@@ -27,7 +27,8 @@ def run(config: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
     """Trains as `config` says, or resumes, and returns what `result.json` holds.
 
     Raises InputError, with nothing written but the lock, when the config cannot work, and Stopped
-    after a checkpoint when a signal asked for it.
+    after a checkpoint when a signal asked for it. Raises NotFinite, and leaves the last checkpoint,
+    when the loss stays infinite or not a number.
     """
     config = configuration.check(config)
     mapper = check_parts(config)
@@ -42,9 +43,7 @@ def run(config: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
         record_start(config, dataset, workdir)
         keep = config["checkpoint"]["keep"]
         with stop.requests() as stop_requested, Checkpoints(workdir, keep) as checkpoints:
-            state = resume(experiment, checkpoints, workdir)
-            print(opening(experiment, state))
-            state = train(experiment, state, workdir, checkpoints, clock, stop_requested)
+            state = trained(experiment, workdir, checkpoints, clock, stop_requested)
         if int(state.step) < experiment.steps:
             raise stop.Stopped(
                 f"Stopped at step {int(state.step)} of {experiment.steps}; all is saved. "
@@ -56,11 +55,39 @@ def run(config: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
         return result
 
 
+def trained(
+    experiment: Experiment,
+    workdir: Path,
+    checkpoints: Checkpoints,
+    clock: Clock,
+    stop_requested: Callable[[], bool],
+) -> TrainState:
+    """Trains from the newest good checkpoint on, and from there again where the config says so."""
+    retreating = False
+    while True:
+        state = resume(experiment, checkpoints, workdir)
+        step = int(state.step)
+        if retreating:
+            files.write_json(workdir / files.RETREATS, [*files.read_retreats(workdir), step])
+        slower = watch.slowed(experiment, workdir, step)
+        if retreating:
+            print(f"Back at step {step}; the learning rate is {slower.hyper['learning_rate']:g}.")
+        else:
+            print(opening(experiment, state))
+        try:
+            return train(slower, state, workdir, checkpoints, clock, stop_requested)
+        except watch.NotFinite:
+            if not watch.retreats(experiment, workdir):
+                raise
+            retreating = True
+
+
 def finished_before(config: Mapping[str, Any], workdir: Path) -> dict[str, Any] | None:
     """Returns the result of a run that is complete; refuses a workdir made with another config."""
     if not (workdir / files.CONFIG).exists():
         return None
-    changed = configuration.differences(files.read_json(workdir / files.CONFIG), config)
+    before = configuration.completed(files.read_json(workdir / files.CONFIG))
+    changed = configuration.differences(before, config)
     if changed:
         raise InputError(
             f"workdir {workdir} was made with another config ({'; '.join(changed)}). "

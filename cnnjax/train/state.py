@@ -8,6 +8,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+RECENT = 16
+
 
 @flax.struct.dataclass
 class TrainState:
@@ -21,6 +23,9 @@ class TrainState:
       key: the run's PRNG key; every step folds its number into it, so the key never changes.
       totals: metrics summed since the last report, float32. Part of the state so that a resumed
         run reports what the uninterrupted one would have.
+      skipped: of the steps whose loss or gradient was not finite, int32: `total`, how many in a
+        `row` up to now, and the numbers of the `recent` ones, (RECENT,), the latest last, -1 before
+        there were any.
     """
 
     step: jax.Array
@@ -29,6 +34,7 @@ class TrainState:
     opt_state: Any
     key: jax.Array
     totals: dict[str, jax.Array]
+    skipped: dict[str, jax.Array]
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -46,11 +52,17 @@ class TrainState:
             "opt_state": self.opt_state,
             "key": jax.random.key_data(self.key),
             "totals": self.totals,
+            "skipped": self.skipped,
         }
 
 
 def no_totals() -> dict[str, jax.Array]:
     return {name: jnp.zeros((), jnp.float32) for name in ("loss", "correct", "count")}
+
+
+def none_skipped() -> dict[str, jax.Array]:
+    counts = {name: jnp.zeros((), jnp.int32) for name in ("total", "row")}
+    return counts | {"recent": jnp.full(RECENT, -1, jnp.int32)}
 
 
 def from_saved(variables: dict[str, Any], training: dict[str, Any]) -> TrainState:

@@ -13,7 +13,8 @@ from jax import lax
 
 from cnnjax.evaluation.loss import cross_entropy, sums
 from cnnjax.parallel import vary
-from cnnjax.train.state import TrainState, no_totals
+from cnnjax.train.finite import accept
+from cnnjax.train.state import TrainState, no_totals, none_skipped
 
 Hyperparameters = Mapping[str, jax.Array]
 # Szegedy et al. 2015 (arXiv 1409.4842), section 5: the losses of auxiliary classifiers weigh 0.3.
@@ -37,6 +38,7 @@ def create_state(
         opt_state=optimizer.init(params),
         key=run_key,
         totals=no_totals(),
+        skipped=none_skipped(),
     )
 
 
@@ -50,6 +52,7 @@ def train_step(
     optimizer: Callable[[Hyperparameters, jax.Array], optax.GradientTransformation],
     axis_name: str,
     accumulate: int = 1,
+    patience: int = 1,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """Returns the next state and this step's metrics as sums with their count.
 
@@ -62,6 +65,7 @@ def train_step(
       optimizer: from the hyperparameters and the step to the optimiser of this step.
       accumulate: pieces that the batch is computed in, one after the other. Their gradients are
         averaged; BatchNorm normalises each piece by itself.
+      patience: steps in a row that may be skipped because loss or gradient is not finite.
     """
     rates: dict[str, Any] = {name: hyper[name] for name in hyper if hasattr(module, name)}
     module = module.clone(axis_name=axis_name, **rates)
@@ -111,12 +115,15 @@ def train_step(
         gradients, state.opt_state, state.params
     )
     metrics = lax.psum(metrics, axis_name)
-    state = TrainState(
+    norm = optax.tree.norm(gradients)
+    taken = TrainState(
         step=state.step + 1,
         params=optax.apply_updates(state.params, updates),
         batch_stats=batch_stats,
         opt_state=opt_state,
         key=state.key,
         totals=jax.tree.map(jnp.add, state.totals, metrics),
+        skipped=state.skipped,
     )
-    return state, metrics | {"gradient_norm": optax.tree.norm(gradients)}
+    finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm)
+    return accept(state, taken, finite, patience), metrics | {"gradient_norm": norm}

@@ -16,7 +16,7 @@ from cnnjax.errors import InputError
 
 CONFIG, ENVIRONMENT, DATASET, RESULT = "config.json", "env.json", "dataset.json", "result.json"
 METRICS, CHECKPOINTS, LOCK = "metrics.jsonl", "checkpoints", "lock"
-DAMAGED = "damaged"
+DAMAGED, RETREATS = "damaged", "retreats.json"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -34,6 +34,12 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} does not exist: {path.parent} is not a run's workdir") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
+
+
+def read_retreats(workdir: Path) -> list[int]:
+    """Returns the steps that the run has gone back to, with a smaller learning rate each time."""
+    path = workdir / RETREATS
+    return read_json(path) if path.exists() else []
 
 
 def claim(workdir: Path) -> TextIO:
