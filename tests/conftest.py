@@ -34,3 +34,12 @@ def caches_of_our_own(tmp_path_factory):
                         ("persistent_cache_min_compile_time_secs", 0)):  # fmt: skip
         os.environ[f"JAX_{name.upper()}"] = str(value)
         jax.config.update(f"jax_{name}", value)
+
+
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """For tests that run what they compile once: compiling is nearly all the time they take."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)

@@ -98,6 +98,16 @@ def test_differences_name_fields_and_forgive_where_a_run_runs():
     assert configuration.differences(read_back, old) == []
 
 
+def test_a_config_from_before_a_field_is_completed_with_its_default():
+    current = configuration.check(changed(seed=3, data__validation=0.3, nonfinite__patience=2))
+    old = {name: value for name, value in current.items() if name != "nonfinite"}
+    old["data"] = {k: v for k, v in current["data"].items() if k != "image_size"} | {"examples": 5}
+    found = configuration.completed(old)
+    assert found["seed"] == 3 and found["nonfinite"]["patience"] == 10
+    assert found["data"] == current["data"] | {"examples": 5}
+    assert "nonfinite" not in old
+
+
 @pytest.mark.parametrize(
     ("text", "model", "quick", "size"),
     [

@@ -29,15 +29,7 @@ SCIPY_MODES = ("reflect", "constant", "nearest", "mirror", "wrap")
 LARGEST = {1: 12, 2: 7, 3: 4}  # per axis, by the number of axes
 
 cases = settings(max_examples=CASES, deadline=None, derandomize=CASES < 1000, database=None)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_compilation():
-    """Compiling is nearly all the time these tests take."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def reference(name, x, kernel, mode, cval=0.0):

@@ -18,15 +18,7 @@ from cnnjax.errors import InputError
 COUNTER = itertools.count()
 CASES = int(os.environ.get("CNNJAX_CASES", "24"))  # as in test_convolution.py
 cases = settings(max_examples=CASES, deadline=None, derandomize=CASES < 1000, database=None)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_compilation():
-    """Compiling is nearly all the time these tests take."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @pytest.mark.parametrize("mode", ("reflect", "constant", "nearest", "mirror", "wrap"))

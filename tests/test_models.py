@@ -26,15 +26,7 @@ SMALL = ("lenet5", "mnist_cnn", "mobilenet_v2", "resnet basic", "squeezenet", "v
 WHOLE = ("alexnet_lite", "resnet20", "squeezenet1_1")
 NORMALISED = [label for label in THIN if hasattr(thin_networks.module(label), "norm")]
 DROPPING = [label for label in THIN if hasattr(thin_networks.module(label), "dropout_rate")]
-
-
-@pytest.fixture(autouse=True)
-def quick_compilation():
-    """Compiling is nearly all the time these tests take."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def slow_if(names, condition):
