@@ -18,6 +18,7 @@ from flax import linen as nn
 from jax import lax
 
 from cnnjax.errors import InputError
+from cnnjax.layers.lanes import channel_mean, fold, widen
 from cnnjax.registry import Table
 
 
@@ -51,11 +52,13 @@ class BatchNorm(nn.Module):
         channels = (x.shape[-1],)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
-        values = widened(x)
+        # Only where there is something to add up: else positions would lose their place for whoever
+        # follows them through a network.
+        values = fold(widened(x)) if self.train else widened(x)
         if self.train:
-            axes = tuple(range(x.ndim - 1))
-            mean = self.average(values.mean(axes))
-            var = self.average(jnp.square(values - mean).mean(axes))
+            mean = self.average(channel_mean(values, *channels))
+            centred = values - widen(mean, values)
+            var = self.average(channel_mean(jnp.square(centred), *channels))
             if not self.is_initializing():
                 running_mean.value = self.moved(running_mean.value, mean)
                 running_var.value = self.moved(running_var.value, var)
@@ -64,10 +67,11 @@ class BatchNorm(nn.Module):
         factor = lax.rsqrt(var + self.epsilon)
         if self.use_scale:
             factor = factor * self.param("scale", self.scale_init, channels, jnp.float32)
-        values = (values - mean) * factor
+        values = (values - widen(mean, values)) * widen(factor, values)
         if self.use_bias:
-            values = values + self.param("bias", nn.initializers.zeros, channels, jnp.float32)
-        return values.astype(self.dtype or x.dtype)
+            bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
+            values = values + widen(bias, values)
+        return values.reshape(x.shape).astype(self.dtype or x.dtype)
 
     def average(self, statistic: jax.Array) -> jax.Array:
         """Returns the statistic of the global batch."""
