@@ -1,0 +1,114 @@
+"""Operations one after the other, on a batch, in few passes over its pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from cnnjax.augment import geometric, mixing, resample
+from cnnjax.augment.draws import Draw, draw_batch
+from cnnjax.augment.mixing import Targets
+from cnnjax.augment.parse import AUGMENTATIONS, Term, check_shape, edge_of, parse, runs
+from cnnjax.errors import InputError, nearest
+
+
+def pipeline(text: str, shape: tuple[int, int, int] | None = None) -> Pipeline:
+    """Returns the augmentation of `text`, checked: `crop(4)|flip|rotate(15)`; "" does nothing.
+
+    Args:
+      text: names of AUGMENTATIONS with their arguments.
+      shape: height, width and channels of the images, if known: then that is checked, too.
+    """
+    terms = parse(text)
+    if shape is not None:
+        check_shape(terms, shape)
+    values = {f"{t.label}.{argument}": t.numbers[argument] for t in terms for argument in t.numbers}
+    return Pipeline(text, values, terms)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pipeline:
+    """A function of a key and a batch.
+
+    Attributes:
+      values: the numbers of `text` by name: "rotate.degrees", and "rotate2.degrees" of a second.
+    """
+
+    text: str
+    values: dict[str, float] = dataclasses.field(hash=False)
+    terms: tuple[Term, ...] = dataclasses.field(repr=False)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images of two examples become one."""
+        return bool(self.terms) and self.terms[-1].mixing
+
+    def __call__(
+        self,
+        key: jax.Array,
+        images: jax.Array,
+        labels: jax.Array,
+        values: Mapping[str, ArrayLike] | None = None,
+        first: ArrayLike = 0,
+    ) -> tuple[jax.Array, Targets]:
+        """Returns images of the same shape, float32 in [0, 255], and what they show.
+
+        Args:
+          key: of the step.
+          images: (batch, height, width, channels), uint8 or floating point, in [0, 255].
+          labels: (batch,).
+          values: replaces `self.values`, all or some; scalars, which may be traced, so that
+            another strength compiles nothing. They are not checked.
+          first: place in the global batch of the first example, which may be traced. Each example
+            draws from fold_in(key, place): how a batch is split over devices changes nothing, as
+            long as parts have an even number if there is mixing.
+        """
+        check_shape(self.terms, images.shape[1:])
+        values = self.complete(values or {})
+        images = jnp.asarray(images, jnp.float32)
+        if not self.terms:
+            return images, mixing.unmixed(labels)
+        draws = draw_batch(key, len(images), len(self.terms), first)
+        images = jax.vmap(lambda image, draws: self.change(image, draws, values))(images, draws)
+        if not self.mixes:
+            return images, mixing.unmixed(labels)
+        last = self.terms[-1]
+        draws, numbers = draws.at((slice(None), -1)), numbers_of(last, values)
+        return mixing.mix(AUGMENTATIONS[last.name], draws, images, labels, numbers)
+
+    def complete(self, values: Mapping[str, ArrayLike]) -> dict[str, jax.Array]:
+        """Returns all values as float32, those given first."""
+        for name in values:
+            if name not in self.values:
+                raise InputError(
+                    f"the augmentation {self.text!r} has no {name!r}{nearest(name, self.values)}"
+                )
+        return {
+            name: jnp.asarray(value, jnp.float32)
+            for name, value in (self.values | dict(values)).items()
+        }
+
+    def change(self, image: jax.Array, draws: Draw, values: Mapping[str, jax.Array]) -> jax.Array:
+        """Returns one image after all that concerns it alone; `draws` are those of the terms."""
+        for run in runs(self.terms):
+            own = [(term, draws.at(i), numbers_of(term, values)) for i, term in run]
+            term, draw, numbers = own[0]
+            if term.geometric:
+                matrix = resample.compose(
+                    [AUGMENTATIONS[t.name](d, image.shape[:2], **n) for t, d, n in own]
+                )
+                exact = all(t.name in geometric.EXACT for t, *_ in own)
+                look = resample.exact if exact else resample.bilinear
+                image = look(image, matrix, edge_of(run))
+            elif not term.mixing:
+                image = jnp.clip(AUGMENTATIONS[term.name](draw, image, **numbers), 0, 255)
+        return image
+
+
+def numbers_of(term: Term, values: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """Returns the numbers of one operation, argument -> value."""
+    return {argument: values[f"{term.label}.{argument}"] for argument in term.numbers}
