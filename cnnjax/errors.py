@@ -21,3 +21,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {', '.join(close)}?"
     return f"; known: {', '.join(names)}" if names else ""
+
+
+class Failure(Exception):
+    """A run cannot go on; what it has saved is safe. The text is for the person at the keyboard."""

@@ -5,20 +5,25 @@
 
 from __future__ import annotations
 
+import logging as standard_logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import app, flags, logging
 
-from cnnjax import caches
+from cnnjax import caches, memory
 from cnnjax.errors import InputError
 
-UNUSABLE, INTERRUPTED = 2, 130
+START = time.perf_counter()
+FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
     """Runs `main(arguments left after the flags)` and exits with what it returns."""
+    memory.use_huge_pages()
     app.run(lambda arguments: guarded(main, arguments), flags_parser=parse)
 
 
@@ -26,21 +31,54 @@ def guarded(main: Callable[[Sequence[str]], int | None], arguments: Sequence[str
     if not flags.FLAGS["verbosity"].present:
         # What libraries log below this (a TPU that is not there, ...) is noise to whoever trains.
         logging.set_verbosity(logging.WARNING)
+        hush()
     caches.keep_programs()
     try:
         return main(arguments[1:])
     except InputError as error:
         return refuse(str(error))
     except BrokenPipeError:
-        return 1
+        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Exception as error:
+        if (reason := out_of_memory(error)) is None:
+            raise
+        print(f"error: {reason}", file=sys.stderr)
+        return FAILED
 
 
-def parse(arguments: Sequence[str]) -> list[str]:
+def out_of_memory(error: Exception) -> str | None:
+    """Returns the sentence for an error that means that memory was short; None for any other."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({text})"
+    if "RESOURCE_EXHAUSTED" in text:
+        return (
+            "the memory of the device does not hold this: a smaller batch_size or a larger "
+            f"optimizer.accumulate may help ({text})"
+        )
+    return None
+
+
+def hush() -> None:
+    """Keeps Orbax's threads from printing what they make of an error: it reaches us anyway."""
+    logging.get_absl_handler().addFilter(lambda record: "orbax" not in record.pathname)
+    standard_logging.getLogger("asyncio").setLevel(standard_logging.CRITICAL)
+    usual = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        # TensorStore reports to an event loop that has ended with the first error.
+        if str(unraisable.exc_value) != "Event loop is closed":
+            usual(unraisable)
+
+    sys.unraisablehook = hook
+
+
+def parse(arguments: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[str]:
     """Parses the flags; whatever is wrong with them ends in one line instead of a traceback."""
     try:
-        return flags.FLAGS(list(arguments))
+        return values(list(arguments))
     except (flags.Error, InputError, AttributeError, KeyError, TypeError, ValueError) as error:
         lines = [line for line in str(error).strip().splitlines() if line.strip()]
         sys.exit(refuse(lines[-1] if lines else repr(error)))
@@ -49,6 +87,11 @@ def parse(arguments: Sequence[str]) -> list[str]:
 def refuse(message: str) -> int:
     print(f"error: {message}", file=sys.stderr)
     return UNUSABLE
+
+
+def seconds() -> float:
+    """Returns the time since this process began, but for what Python itself took."""
+    return time.perf_counter() - START
 
 
 def existing_workdir(value: str | None) -> Path:

@@ -1,0 +1,44 @@
+"""Memory that stays: XLA on a CPU, and the C library's allocator.
+
+XLA:CPU takes the temporaries of every call from malloc and gives them back. glibc hands large
+blocks back to the kernel at once, so the next call faults in every page again. Huge pages of 2 MiB
+are 512 times fewer: the training step of mnist_cnn takes 0.76 of the time on two cores.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+TUNABLE = "glibc.malloc.hugetlb=1"  # of glibc 2.35 and later; older ones do not mind
+SWITCH = "CNNJAX_HUGE_PAGES"
+KERNEL = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+def use_huge_pages() -> None:
+    """Starts this process anew with huge pages for malloc, which must be known at its start.
+
+    To be called before anything that takes time. Does nothing where it already has them, outside
+    of Linux and glibc, where the kernel has none, and with CNNJAX_HUGE_PAGES=0. The process keeps
+    its number.
+    """
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    if "glibc.malloc.hugetlb" in tunables or not wanted():
+        return
+    environment = os.environ | {"GLIBC_TUNABLES": ":".join(filter(None, (tunables, TUNABLE)))}
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def wanted() -> bool:
+    """Returns whether huge pages can be had, and have not been refused."""
+    if sys.platform != "linux" or os.environ.get(SWITCH) == "0" or not sys.executable:
+        return False
+    try:
+        offered = "[never]" not in KERNEL.read_text()
+    except OSError:
+        return False
+    return offered and platform.libc_ver()[0] == "glibc"
