@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 
 import jax
 
@@ -10,6 +11,23 @@ import jax
 # padded ones take: the training step of `mnist_cnn` takes 100 ms instead of 240 on two cores. An
 # option that a version of jax does not know raises, so it is tried once.
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
+# Without these XLA:GPU may choose, by timing, algorithms that add up in any order.
+DETERMINISTIC = (
+    "--xla_gpu_deterministic_ops=true",
+    "--xla_gpu_exclude_nondeterministic_ops=true",
+)
+
+
+def be_deterministic() -> None:
+    """Has a GPU give the same bits every time; call it before JAX uses a device."""
+    flags = os.environ.get("XLA_FLAGS", "").split()
+    flags += [flag for flag in DETERMINISTIC if flag not in flags]
+    os.environ["XLA_FLAGS"] = " ".join(flags)
+
+
+def is_deterministic(platform: str) -> bool:
+    """Returns whether programs on this kind of device give the same bits every time."""
+    return platform != "gpu" or set(DETERMINISTIC) <= set(os.environ.get("XLA_FLAGS", "").split())
 
 
 @functools.cache

@@ -35,8 +35,10 @@ OPEN = ("model", "data", "optimizer")
 FIELDS: dict[str, Field | dict[str, Field]] = {
     "seed": Field(0, "of initialisation, order of examples, dropout, augmentation", 0, 2**31 - 1),
     "epochs": Field(10.0, "passes over the training split; fractions count steps", 0),
-    "batch_size": Field(128, "examples per step, over all devices", 1),
+    "batch_size": Field(128, "examples per step, over all devices", 1, 10**6),
     "label_smoothing": Field(0.0, "probability spread over all classes", 0, 1),
+    "augment": Field("", "of training images, in the step: 'crop(4)|flip'; see cnnjax.augment"),
+    "deterministic": Field(False, "on a GPU: the same bits in every run of a seed, at some speed"),
     "model": {
         "name": Field("lenet5", "a network in cnnjax.models.MODELS"),
         "dtype": Field(
@@ -50,6 +52,11 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
         "data_dir": Field("", "where TFDS sets are prepared; empty: ~/tensorflow_datasets"),
         "manual_dir": Field("", "archives already on disk, instead of a download"),
         "validation": Field(0.1, "share of the training split held out by seed", 0, 0.9),
+        "resident": Field(
+            "auto",
+            "the training images lie on the devices; auto: on a GPU or TPU, if they fit there",
+            choices=("auto", "yes", "no"),
+        ),
         "image_size": Field(0, "pixels per side to resize to; 0 keeps the set's own", 0, 4096),
         "normalize": Field(
             "standard",
@@ -93,10 +100,13 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
             "pmap, or jit over a mesh; auto: pmap on several devices, jit on one",
             choices=("auto", "pmap", "jit"),
         ),
+        "steps_per_call": Field(
+            0, "training steps the devices take at a call; 0: 16 of resident data, 1 on a CPU", 0
+        ),
     },
     "evaluate": {
         "every_epochs": Field(1.0, "between validations; 0 only at the end", 0),
-        "batch_size": Field(500, "examples per evaluation step, over all devices", 1),
+        "batch_size": Field(500, "examples per evaluation step, over all devices", 1, 10**5),
         "select": Field(
             "last",
             "checkpoint that is tested at the end: the last, or the best on validation",
@@ -113,7 +123,9 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
     },
 }
 # Fields that say where or how a run goes, not what it computes: they may change on resuming.
-CHANGEABLE = ("data.data_dir", "data.manual_dir", "parallel", "report", "checkpoint")
+CHANGEABLE = (
+    "data.data_dir", "data.manual_dir", "data.resident", "parallel", "report", "checkpoint"
+)  # fmt: skip
 
 
 def default() -> ConfigDict:
@@ -192,8 +204,6 @@ def check_value(name: str, value: Any, field: Field) -> Any:
         raise InputError(f"config.{name} is {value!r}{nearest(value, field.choices)}")
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, str | bool):
-            if isinstance(value, tuple):
-                raise InputError(f"config.{name} holds numbers only; given {number!r}")
             continue
         if not (math.isfinite(number) and field.least <= number <= field.most):
             raise InputError(

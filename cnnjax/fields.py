@@ -42,7 +42,10 @@ def checked(what: str, values: Mapping[str, Any], known: Mapping[str, Any]) -> d
 
 
 def matching(what: str, value: Any, default: Any) -> Any:
-    """Returns `value` if it is of the type of `default` (None and REQUIRED stand for any)."""
+    """Returns `value` if it is of the type of `default` (None and REQUIRED stand for any).
+
+    So must be the parts of a tuple, where all parts of the default are of one type.
+    """
     value = as_tuple(value)
     if default is None or default is REQUIRED:
         return value
@@ -51,6 +54,9 @@ def matching(what: str, value: Any, default: Any) -> Any:
     kind = type(default)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise InputError(f"{what} must be {kind.__name__}, as in {default!r}; given {value!r}")
+    if isinstance(default, tuple) and len({type(part) for part in default}) == 1:
+        parts: Any = value
+        return tuple(matching(f"{what}[{i}]", part, default[0]) for i, part in enumerate(parts))
     return value
 
 

@@ -12,7 +12,7 @@ from cnnjax.errors import InputError
 DEFAULT = "configs/digits.py"
 
 
-def define() -> flags.FlagHolder:
+def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagHolder:
     """Defines --config=FILE[:VARIANT] and --config.FIELD=VALUE."""
     return config_flags.DEFINE_config_file(
         "config",
@@ -23,6 +23,7 @@ def define() -> flags.FlagHolder:
         # constructor knows either is refused by cnnjax.config.check.
         lock_config=False,
         accept_new_attributes=True,
+        flag_values=flag_values,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments import launch
+from experiments import launch, processes
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Directory of the run.")
 SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to evaluate on.")
@@ -22,6 +22,7 @@ JSON = flags.DEFINE_bool("json", False, "Print one JSON object.")
 def main(arguments: Sequence[str]) -> int:
     launch.no_arguments(arguments)
     workdir = launch.existing_workdir(WORKDIR.value)
+    processes.join()
     from rich.console import Console
     from rich.table import Table
 

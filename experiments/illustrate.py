@@ -13,7 +13,7 @@ from absl import flags
 
 from experiments import launch
 
-OUT = flags.DEFINE_string("out", "docs/pictures", "Folder that the PNG files go to.")
+OUT = flags.DEFINE_string("out", "docs/pictures", "Folder that the pictures go to.")
 ONLY = flags.DEFINE_list("only", [], "Names of pictures; all that need no run by default.")
 WORKDIR = flags.DEFINE_string("workdir", None, "A run: draws its first filters, as learned.png.")
 
@@ -32,18 +32,21 @@ def main(arguments: Sequence[str]) -> int:
         figures["learned"] = lambda: learned.filters(workdir)
     folder.mkdir(parents=True, exist_ok=True)
     for name, draw in figures.items():
-        file = folder / f"{name}.png"
+        file = folder / f"{name}.{'jpg' if name in illustration.PHOTOGRAPHIC else 'png'}"
         save(draw(), file)
         print(file)
     return 0
 
 
 def save(figure, file: Path) -> None:
-    """Writes a PNG of 256 colours, a third of the size and no different to the eye."""
+    """Writes a JPEG, or a PNG of 256 colours: a third of the size and no different to the eye."""
     import io
 
     from PIL import Image
 
+    if file.suffix == ".jpg":
+        figure.savefig(file, dpi=80, facecolor="white", pil_kwargs={"quality": 85})
+        return
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", facecolor="white")
     picture = Image.open(buffer).convert("RGB").quantize(256, dither=Image.Dither.NONE)

@@ -8,31 +8,30 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import configuration, launch
+from experiments import configuration, launch, processes
 
 CONFIG = configuration.define()
 WORKDIR = flags.DEFINE_string("workdir", None, "Directory of this run; resumes what is in it.")
-FAKE_DEVICES = flags.DEFINE_integer(
-    "fake_devices", 0, "Split the CPU into this many devices, to try data parallelism.", 0, 64
-)
 
 
 def main(arguments: Sequence[str]) -> int:
     launch.no_arguments(arguments)
     if not WORKDIR.value:
         return launch.refuse("--workdir=DIR is missing: where this run keeps its results")
-    import jax
+    from cnnjax import compiler
+    from cnnjax.errors import Failure
+    from cnnjax.train import run, stop
 
-    from cnnjax.train import run, stop, watch
-
-    if FAKE_DEVICES.value:
-        jax.config.update("jax_num_cpu_devices", FAKE_DEVICES.value)
+    config = configuration.value(CONFIG)
+    if config.get("deterministic") is True:
+        compiler.be_deterministic()
+    processes.join()
     try:
-        run.run(configuration.value(CONFIG), Path(WORKDIR.value))
+        run.run(config, Path(WORKDIR.value), launch.seconds())
     except stop.Stopped as stopped:
         print(stopped)
         return stop.STOPPED
-    except watch.NotFinite as error:
+    except Failure as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

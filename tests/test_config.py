@@ -31,14 +31,15 @@ def test_every_field_says_what_it_means():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"batch_size": 0}, "config.batch_size must lie in [1, inf]; given 0"),
+        ({"batch_size": 0}, "config.batch_size must lie in [1, 1e+06]; given 0"),
         ({"optimizer__learning_rate": float("nan")}, "given nan"),
         ({"optimizer__learning_rate": float("inf")}, "given inf"),
         ({"label_smoothing": 1.5}, "must lie in [0, 1]"),
         ({"schedule__name": "cosin"}, "did you mean cosine?"),
         ({"parallel__mapper": "pmapp"}, "did you mean pmap?"),
-        ({"schedule__boundaries": (0.5, "a")}, "numbers only; given 'a'"),
+        ({"schedule__boundaries": (0.5, "a")}, "boundaries[1] must be float, as in 0.5; given 'a'"),
         ({"schedule__boundaries": (0.5, 2.0)}, "given 2.0"),
+        ({"schedule__boundaries": (None,)}, "boundaries[0] must be float, as in 0.5; given None"),
     ],
 )
 def test_values_out_of_range_are_refused_by_name(values, words):

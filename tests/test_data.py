@@ -121,6 +121,7 @@ def test_a_bright_shape_lies_on_a_dark_ground():
         ("synthetic", {"sizes": 3}, "no field 'sizes'; did you mean size"),
         ("synthetic", {"classes": 9}, "2 to 8 classes, not 9"),
         ("synthetic", {"examples": 0}, "at least 1 example"),
+        ("synthetic", {"draw_seed": -1}, "draw_seed must be 0 or more; given -1"),
         ("digits", {"size": 8}, "data set digits has no field 'size'"),
     ],
 )

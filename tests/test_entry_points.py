@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,8 @@ def test_training_ends_with_the_articles_lines(trained):
     assert f"Test loss: {result['test_loss']:.5f}" in done.stdout
     assert f"Test accuracy: {result['test_accuracy']:.4f}" in done.stdout
     assert done.stdout.count("epoch ") == 2
+    assert re.search(r"Seconds: import \d+\.\d, data \d", done.stdout)
+    assert 0.3 < result["seconds"]["import"] < 60
     assert done.stderr == ""
 
 
@@ -121,6 +124,10 @@ WORK = "--workdir=WORK"
         (("train", DIGITS, WORK, "--config.batch_size=7,a"), "batch_size"),
         (("train", DIGITS, WORK, "--config.model.name=lenet"), "did you mean lenet5"),
         (("train", DIGITS, WORK, "--config.model.kernal=3"), "did you mean kernel?"),
+        (("train", DIGITS, WORK, "--config.model.classes=3"), "the data set has its own"),
+        (("train", DIGITS, WORK, "--config.model.units=(1,'a')"), "units[1] must be int, as in"),
+        (("train", DIGITS, WORK, "--config.epochs=0.5"), "warmup_epochs=1 is longer than the run"),
+        (("train", DIGITS, WORK, "--config.data.seed=3"), "data set digits has no field 'seed'"),
         (("train", DIGITS, WORK, "--config.data.name=digit"), "did you mean digits?"),
         (("train", DIGITS, WORK, "--config.optimizer.name=adan"), "did you mean adam"),
         (("train", DIGITS, WORK, "--config.optimizer.rho=0.9"), "optimizer adam has no field"),

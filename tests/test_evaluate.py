@@ -14,7 +14,7 @@ from cnnjax.data import Split
 from cnnjax.evaluation.evaluate import evaluator
 from cnnjax.layers import BatchNorm, Dense, Dropout
 
-COUNT = 1007
+COUNT = 10_007
 
 
 class Net(nn.Module):
@@ -57,8 +57,10 @@ def network(split):
     return module, variables, (logits.argmax(axis=1) == split.labels).sum(), losses.sum()
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 500, 2000])
-@pytest.mark.parametrize(("kind", "devices"), [("jit", 1), ("pmap", 4), ("jit", 4), ("pmap", 8)])
+@pytest.mark.parametrize("batch_size", [7, 500, 2000, 20_000])
+@pytest.mark.parametrize(
+    ("kind", "devices"), [("jit", 1), *((kind, n) for kind in ("pmap", "jit") for n in (2, 4, 8))]
+)
 def test_every_example_counts_once(kind, devices, batch_size, network, split):
     module, variables, correct, loss = network
     mapper = parallel.mapper(kind, devices)
@@ -70,15 +72,16 @@ def test_every_example_counts_once(kind, devices, batch_size, network, split):
     assert found["loss"] == pytest.approx(loss / COUNT, rel=1e-6)
 
 
-def test_an_evaluator_serves_splits_of_any_length(network, split):
+@pytest.mark.parametrize(("batch_size", "count"), [(1, 107), (32, COUNT)])
+def test_an_evaluator_serves_splits_of_any_length(batch_size, count, network, split):
     module, variables, _, _ = network
     mapper = parallel.mapper("jit", 2)
-    evaluate = evaluator(module, data.normalize, mapper, 32)
+    evaluate = evaluator(module, data.normalize, mapper, batch_size)
     variables = mapper.replicate(variables)
-    parts = [evaluate(variables, split.take(np.arange(a, b))) for a, b in ((0, 3), (3, COUNT))]
-    whole = evaluate(variables, split)
+    parts = [evaluate(variables, split.take(np.arange(a, b))) for a, b in ((0, 3), (3, count))]
+    whole = evaluate(variables, split.take(np.arange(count)))
     for name in ("accuracy", "loss"):
-        joined = sum(part[name] * part["examples"] for part in parts) / COUNT
+        joined = sum(part[name] * part["examples"] for part in parts) / count
         assert joined == pytest.approx(whole[name], rel=1e-6)
 
 

@@ -9,14 +9,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LEVELS = {
-    "registry": 0, "errors": 0, "fields": 0, "config": 0, "caches": 0, "compiler": 0,
+    "registry": 0, "errors": 0, "fields": 0, "config": 0, "caches": 0, "compiler": 0, "memory": 0,
     "parallel": 0, "tree": 0, "convolution": 0,
-    "layers": 1, "workdir": 1,
+    "layers": 1, "workdir": 1, "augment": 1,
     "models": 2, "data": 2,
     "transfer": 3, "evaluation": 3,
     "train": 4,
     "sweep": 5, "report": 5,
-    "verification": 6, "illustration": 6,
+    "verification": 6, "illustration": 6, "torture": 6,
 }  # fmt: skip
 LIBRARY = sorted((ROOT / "cnnjax").rglob("*.py"))
 
@@ -140,6 +140,12 @@ def test_evaluation_and_prediction_load_no_training_code(entry):
     loaded = python(IMPORTS.format(names=[entry, *rooms])).split()
     assert {entry, "cnnjax.evaluation.trained"} <= set(loaded)
     assert not [name for name in loaded if name.startswith("cnnjax.train")]
+
+
+def test_importing_the_package_costs_next_to_nothing_beyond_jax():
+    clock = "time.perf_counter()"
+    code = f"import time, jax; start = {clock}; import cnnjax; print({clock} - start)"
+    assert float(python(code)) < 0.2
 
 
 def test_no_file_is_longer_than_300_lines():

@@ -35,14 +35,14 @@ def undisturbed(tmp_path_factory):
 
 def during(step, monkeypatch, act):
     """Has `act` called while the batch of `step`, counted from 0, is fetched."""
-    original = data.batch
+    original = data.batch_indices
 
-    def batch(split, seed, number, size):
+    def batch_indices(examples, seed, number, size):
         if number == step:
             act()
-        return original(split, seed, number, size)
+        return original(examples, seed, number, size)
 
-    monkeypatch.setattr(data, "batch", batch)
+    monkeypatch.setattr(data, "batch_indices", batch_indices)
 
 
 def send(*numbers):
@@ -170,9 +170,11 @@ def test_the_command_survives_signals_and_kills(tmp_path):
     interrupted = tmp_path / "interrupted"
     process = start(interrupted)
     wait_for(process, interrupted, 100)
+    asked = time.monotonic()
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 75, errors
+    assert time.monotonic() - asked < 10  # as the README says, of a small network
     assert "all is saved" in output and "Traceback" not in errors
 
     process = start(interrupted)

@@ -1,8 +1,7 @@
 """The training step: the same function on any number of devices, and the one of the textbook."""
 
-import functools
 import types
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -69,7 +68,7 @@ def compile_step(module, mapper, check=False, name="momentum", accumulate=1):
 
 
 # Compiling takes longer than all that a test does with a step, so they share them.
-shared_step = functools.cache(compile_step)
+shared_step = cache(compile_step)
 
 
 def start(module, mapper, name="momentum"):
@@ -106,25 +105,28 @@ def follow(advance, state, mapper, count, hyper=HYPER):
 
 
 def same(found, expected, tolerance):
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+    close = partial(np.testing.assert_allclose, rtol=tolerance, atol=tolerance)
+    jax.tree.map(close, found, expected)
 
 
 @pytest.fixture(scope="module")
 def alone():
-    """Fifty steps on one device."""
-    return run(Net(), parallel.mapper("jit", 1), 50)
+    """A hundred steps on one device."""
+    return run(Net(), parallel.mapper("jit", 1), 100)
 
 
-@pytest.mark.parametrize(("kind", "check"), [("pmap", False), ("jit", False), ("jit", True)])
-def test_fifty_steps_agree_on_any_devices(kind, check, alone):
-    state, losses, norms = run(Net(), parallel.mapper(kind, 4), 50, check=check)
+@pytest.mark.parametrize(
+    ("kind", "devices", "check"),
+    [*((kind, n, False) for kind in ("pmap", "jit") for n in (2, 4, 8)), ("jit", 4, True)],
+)
+def test_a_hundred_steps_agree_on_any_devices(kind, devices, check, alone):
+    state, losses, norms = run(Net(), parallel.mapper(kind, devices), 100, check=check)
     np.testing.assert_allclose(losses, alone[1], atol=1e-5)
     np.testing.assert_allclose(norms, alone[2], rtol=1e-3)
     same(state.params, alone[0].params, 1e-4)
     same(state.batch_stats, alone[0].batch_stats, 1e-4)
     same(state.totals, alone[0].totals, 1e-4)
-    assert int(state.step) == 50
+    assert int(state.step) == 100
 
 
 def test_a_network_of_the_library_agrees_on_any_devices():

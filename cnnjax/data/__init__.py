@@ -7,11 +7,19 @@ from typing import Any
 import numpy as np
 
 from cnnjax import fields
-from cnnjax.data.dataset import Dataset, Split, batch, hold_out, normalize, statistics
+from cnnjax.data.dataset import (
+    Dataset,
+    Split,
+    batch,
+    batch_indices,
+    hold_out,
+    normalize,
+    statistics,
+)  # fmt: skip
 from cnnjax.data.sources import DATASETS, resize, tfds_source
 from cnnjax.errors import InputError
 
-__all__ = ["DATASETS", "Dataset", "Split", "batch", "load", "normalize"]
+__all__ = ["DATASETS", "Dataset", "Split", "batch", "batch_indices", "load", "normalize"]
 
 
 def check(name: str, **options: Any) -> dict[str, Any]:

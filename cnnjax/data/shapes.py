@@ -70,6 +70,8 @@ def draw_split(examples: int, classes: int, size: int, channels: int, seed: int)
             f"synthetic draws at least 1 example of 8 pixels or more in 1 or 3 channels; given "
             f"examples={examples}, size={size}, channels={channels}"
         )
+    if seed < 0:
+        raise InputError(f"draw_seed must be 0 or more; given {seed}")
     generator = np.random.default_rng(seed)
     names = list(SHAPES)[:classes]
     labels = np.arange(examples, dtype=np.int32) % classes

@@ -45,6 +45,7 @@ def evaluator(
     batch_size = -(-batch_size // mapper.devices) * mapper.devices
     step = partial(eval_step, module=module, preprocess=preprocess, axis_name=AXIS)
     compiled = mapper.map(step, split=(False, True))
+    rows = mapper.part(batch_size)
 
     def evaluate(variables: Mapping[str, Any], split: Split) -> dict[str, float]:
         if not len(split):
@@ -52,7 +53,8 @@ def evaluator(
         total = {"loss": 0.0, "correct": 0.0, "count": 0.0}
         pending: list[dict[str, jax.Array]] = []
         for start in range(0, len(split), batch_size):
-            batch = padded(split, np.arange(start, min(start + batch_size, len(split))), batch_size)
+            indices = np.arange(start, min(start + batch_size, len(split)))[rows]
+            batch = padded(split, indices, rows.stop - rows.start)
             pending.append(compiled(variables, mapper.split(batch)))
             if mapper.waits:
                 jax.block_until_ready(pending[-1])

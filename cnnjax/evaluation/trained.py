@@ -42,6 +42,8 @@ def build_module(config: Mapping[str, Any], classes: int) -> nn.Module:
     model = config["model"]
     dtype = None if model["dtype"] == "float32" else jnp.dtype(model["dtype"])
     fields = configuration.extra(config, "model")
+    if "classes" in fields:
+        raise InputError("config.model has no field 'classes': the data set has its own")
     return models.build(model["name"], classes, **fields).clone(dtype=dtype)
 
 

@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
-from cnnjax.illustration import arithmetic, photographs, timing
+from cnnjax.illustration import arithmetic, augmentation, photographs, timing
 from cnnjax.registry import Table
 
 PICTURES: Table[Callable[[], Figure]] = Table(
     "picture",
+    augmentation=augmentation.contact_sheet,
     boundaries=arithmetic.boundaries,
     filters=photographs.filters,
     fourier=timing.fourier,
@@ -21,4 +22,7 @@ PICTURES: Table[Callable[[], Figure]] = Table(
     steps=arithmetic.steps,
 )
 
-__all__ = ["PICTURES"]
+# Of too many colours for a PNG of a good size.
+PHOTOGRAPHIC = ("augmentation",)
+
+__all__ = ["PHOTOGRAPHIC", "PICTURES"]

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-SECTIONS = ("data", "compile", "train", "evaluate", "checkpoint")
+SECTIONS = ("import", "data", "compile", "train", "evaluate", "checkpoint")
 
 
 class Clock:

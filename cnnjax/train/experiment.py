@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
+from cnnjax import augment, compiler, data, models, parallel
 from cnnjax import config as configuration
-from cnnjax import data, models, parallel
 from cnnjax.errors import InputError
 from cnnjax.evaluation.evaluate import evaluator
 from cnnjax.evaluation.trained import build_module, preprocessing
 from cnnjax.train import optim
+from cnnjax.train.step import AUGMENT
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,6 +28,7 @@ class Experiment:
     dataset: data.Dataset
     mapper: parallel.Mapper
     module: nn.Module
+    augment: augment.Pipeline
     preprocess: Callable[[jax.Array], jax.Array]
     optimizer: Callable[[Mapping[str, Any], Any], optax.GradientTransformation]
     share: Callable[[jax.Array], jax.Array]
@@ -51,8 +53,19 @@ def check_parts(config: Mapping[str, Any]) -> parallel.Mapper:
     if config["evaluate"]["select"] == "best" and not config["data"]["validation"]:
         raise InputError("evaluate.select=best needs a validation split: set data.validation")
     mapper = parallel.mapper(config["parallel"]["mapper"], config["parallel"]["devices"])
+    per_device = config["batch_size"] // mapper.devices
+    if augment.pipeline(config["augment"]).mixes and per_device % 2:
+        raise InputError(
+            f"{config['augment']!r} mixes pairs of examples, and {per_device} per device is odd: "
+            "give another batch_size"
+        )
+    if config["deterministic"] and not compiler.is_deterministic(mapper.platform):
+        raise InputError(
+            "deterministic=True must be known before JAX uses a device: start the run by "
+            "experiments.train, or call cnnjax.compiler.be_deterministic() first"
+        )
     mapper.check_batch("batch_size", config["batch_size"])
-    per_device, pieces = config["batch_size"] // mapper.devices, config["optimizer"]["accumulate"]
+    pieces = config["optimizer"]["accumulate"]
     if per_device % pieces:
         raise InputError(f"{per_device} examples per device do not divide into {pieces} pieces")
     return mapper
@@ -72,12 +85,19 @@ def prepare(
             f"of batch_size {config['batch_size']}"
         )
     warmup = schedule.pop("warmup_epochs") * len(dataset.train) / config["batch_size"]
+    if steps and round(warmup) > steps:
+        raise InputError(
+            f"schedule.warmup_epochs={config['schedule']['warmup_epochs']:g} is longer than the "
+            f"run of {config['epochs']:g} epochs; give at most that"
+        )
     share = optim.schedule(steps=steps, warmup_steps=round(warmup), **schedule)
     hyper = {
         "learning_rate": section["learning_rate"],
         "label_smoothing": config["label_smoothing"],
         **rates(module),
     }
+    pipeline = augment.pipeline(config["augment"], dataset.shape)
+    hyper |= {AUGMENT + name: value for name, value in pipeline.values.items()}
     if section["weight_decay"]:
         hyper["weight_decay"] = section["weight_decay"]
         params = jax.eval_shape(
@@ -98,8 +118,9 @@ def prepare(
     preprocess = preprocessing(config["data"]["normalize"], dataset.mean, dataset.std)
     evaluate = evaluator(module, preprocess, mapper, config["evaluate"]["batch_size"])
     return Experiment(
-        config, dataset, mapper, module, preprocess, optimizer, share, hyper, steps, evaluate
-    )
+        config, dataset, mapper, module, pipeline, preprocess, optimizer, share, hyper, steps,
+        evaluate,
+    )  # fmt: skip
 
 
 def rates(module: nn.Module) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cnnjax.parallel import hosts
 from cnnjax.workdir.files import METRICS
 
 COLUMNS = (
@@ -24,13 +26,15 @@ COLUMNS = (
 
 
 class Log:
-    """Writes reports of one run; use as a context. The bar appears where a terminal is attached."""
+    """Writes reports of one run; use as a context. The bar appears where a terminal is attached.
+
+    Several processes share one workdir: only the first writes there, the others nowhere.
+    """
 
     def __init__(self, workdir: Path, step: int, steps: int, tensorboard: bool):
-        self.file = open(workdir / METRICS, "a", buffering=1)  # noqa: SIM115 - closed on exit
-        self.events = None
-        if tensorboard:
-            self.events = Events(workdir, step)
+        file = workdir / METRICS if hosts.first() else os.devnull
+        self.file = open(file, "a", buffering=1)  # noqa: SIM115 - closed on exit
+        self.events = Events(workdir, step) if tensorboard and hosts.first() else None
         self.console = Console(file=sys.stdout, highlight=False)
         self.bar = Progress(*COLUMNS, console=self.console, disable=not self.console.is_terminal)
         self.task = self.bar.add_task("train", total=steps, completed=step, epoch="0", shown="")

@@ -12,19 +12,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cnnjax import data, parallel
+from cnnjax import parallel
+from cnnjax.parallel import replicas
+from cnnjax.train import feed
 from cnnjax.train.clock import Clock
 from cnnjax.train.experiment import Experiment
 from cnnjax.train.log import Log, describe
 from cnnjax.train.state import TrainState
 from cnnjax.train.step import train_step
+from cnnjax.train.stop import Vote
 from cnnjax.train.watch import Watch
 from cnnjax.workdir.checkpoint import Checkpoints
 
-# Steps handed to the device before the loop waits for the oldest of them: enough to keep it busy,
-# few enough that a signal is heard soon.
-IN_FLIGHT = 16
-IN_FLIGHT_WAITING = 4
+# Calls handed to the device before the loop waits for the oldest of them: enough to keep it busy,
+# few enough that a signal is heard soon. A CPU takes seconds for a step of a large network, and
+# needs no more than one call that waits.
+IN_FLIGHT = {"cpu": 2, "gpu": 16, "tpu": 16}
 
 
 def train(
@@ -43,22 +46,42 @@ def train(
     step, steps, batch_size = int(state.step), experiment.steps, config["batch_size"]
     every = intervals(experiment)
     hyper = mapper.replicate({k: jnp.float32(v) for k, v in experiment.hyper.items()})
+    with clock.section("data"):
+        supply = feed.feed(config, dataset.train, mapper)
     with clock.section("compile"):
-        advance = compiled_step(experiment, state, hyper)
+        advance = {
+            count: compiled_steps(experiment, supply, state, hyper, count)
+            for count in {1, supply.steps}
+        }
     report: dict[str, float] = {}
     pace, queue = Pace(step, batch_size, clock), collections.deque()
+    in_flight = IN_FLIGHT.get(mapper.platform, 16)
+    stopping = Vote(mapper, stop_requested, in_flight)
+    same = replicas.checker(mapper)
+
+    def save(validated: Mapping[str, float] | None) -> None:
+        watch.look(state.skipped)
+        same((state.variables, state.saved()))
+        log.flush()
+        checkpoints.save(step, state.variables, state.saved(), validated)
 
     def due(interval: float) -> bool:
         return step // interval > (step - 1) // interval or step == steps
 
+    def next_count() -> int:
+        """Returns how many steps to take at once: whatever is due must be due after the last."""
+        ends = [math.ceil((step // interval + 1) * interval) for interval in every.values()]
+        return supply.steps if step + supply.steps <= min(*ends, steps) else 1
+
     with Log(workdir, step, steps, config["report"]["tensorboard"]) as log:
         watch = Watch(experiment, workdir, log, state)
-        while step < steps and not stop_requested():
+        while step < steps and not stopping():
             with clock.section("train"):
-                batch = data.batch(dataset.train, config["seed"], step, batch_size)
-                state, metrics = advance(state, mapper.split(batch), hyper)
-                step += 1
-                wait(queue, metrics["loss"], IN_FLIGHT_WAITING if mapper.waits else IN_FLIGHT)
+                count = next_count()
+                batches = supply.batches(step, count)
+                state, metrics = advance[count](state, batches, hyper, *supply.resident)
+                step += count
+                wait(queue, metrics["loss"], in_flight)
                 reports = due(every["report"]) or due(every["evaluate"])
                 if reports:
                     report = averages(experiment, step, state.totals, metrics)
@@ -76,12 +99,9 @@ def train(
                 log.line(summary(experiment, step, report, validated))
             if due(every["checkpoint"]) or (validated and config["evaluate"]["select"] == "best"):
                 with clock.section("checkpoint"):
-                    watch.look(state.skipped)
-                    log.flush()
-                    checkpoints.save(step, state.variables, state.saved(), validated)
+                    save(validated)
         with clock.section("checkpoint"):
-            watch.look(state.skipped)
-            checkpoints.save(step, state.variables, state.saved(), None)
+            save(None)
             checkpoints.wait()
     return state
 
@@ -96,21 +116,41 @@ def intervals(experiment: Experiment) -> dict[str, float]:
     }
 
 
-def compiled_step(experiment: Experiment, state: TrainState, hyper: Any) -> Callable[..., Any]:
-    """Returns the training step, compiled for the shapes at hand."""
+def compiled_steps(
+    experiment: Experiment, supply: feed.Feed, state: TrainState, hyper: Any, count: int
+) -> Callable[..., Any]:
+    """Returns `count` training steps in one program, compiled for the shapes at hand.
+
+    It takes the state, the batches, the hyperparameters and the resident data, if any, and returns
+    the state and the metrics after the last step.
+    """
     config, mapper = experiment.config, experiment.mapper
     step = partial(
         train_step,
         module=experiment.module,
+        augment=experiment.augment,
         preprocess=experiment.preprocess,
         optimizer=experiment.optimizer,
         axis_name=parallel.AXIS,
         accumulate=config["optimizer"]["accumulate"],
         patience=config["nonfinite"]["patience"],
     )
-    batch = data.batch(experiment.dataset.train, config["seed"], 0, config["batch_size"])
-    mapped = mapper.map(step, split=(False, True, False), donate=(0,))
-    return mapped.lower(state, mapper.split(batch), hyper).compile()
+
+    def several(state, batches, hyper, *resident):
+        def one(state, batch):
+            return step(state, feed.chosen(batch, *resident), hyper)
+
+        # Without a scan: a convolution inside of one is slow on XLA:CPU.
+        if count == 1:
+            return one(state, jax.tree.map(lambda x: x[:, 0], batches))
+        ordered = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), batches)
+        state, metrics = jax.lax.scan(one, state, ordered)
+        return state, jax.tree.map(lambda x: x[-1], metrics)
+
+    # Not as an argument that may be empty: pmap takes the axes of such for those of the next.
+    split = (False, True, False, *(False for _ in supply.resident))
+    mapped = mapper.map(several, split=split, donate=(0,))
+    return mapped.lower(state, supply.batches(0, count), hyper, *supply.resident).compile()
 
 
 def wait(queue: collections.deque, newest: jax.Array, most: int) -> None:

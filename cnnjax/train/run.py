@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from cnnjax import config as configuration
 from cnnjax import data, tree
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import load_data
+from cnnjax.parallel import hosts
 from cnnjax.train import stop, watch
 from cnnjax.train.clock import Clock
 from cnnjax.train.experiment import Experiment, check_parts, prepare
@@ -21,37 +23,42 @@ from cnnjax.train.state import TrainState, from_saved
 from cnnjax.train.step import create_state
 from cnnjax.workdir import checkpoint, environment, files
 from cnnjax.workdir.checkpoint import Checkpoints
+from cnnjax.workdir.disk import full_disk_is_a_failure
 
 
-def run(config: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
+def run(config: Mapping[str, Any], workdir: Path, imports: float = 0.0) -> dict[str, Any]:
     """Trains as `config` says, or resumes, and returns what `result.json` holds.
 
+    `imports` are the seconds that the process has taken until this call, for the record.
     Raises InputError, with nothing written but the lock, when the config cannot work, and Stopped
-    after a checkpoint when a signal asked for it. Raises NotFinite, and leaves the last checkpoint,
-    when the loss stays infinite or not a number.
+    after a checkpoint when a signal asked for it. Raises Failure, and leaves the last checkpoint,
+    when the loss stays infinite or not a number, when copies on several devices differ, and when
+    the disk is full.
     """
     config = configuration.check(config)
     mapper = check_parts(config)
-    lock = files.claim(workdir)
-    with lock:
-        if (finished := finished_before(config, workdir)) is not None:
+    with full_disk_is_a_failure(workdir), contextlib.ExitStack() as claim:
+        finished = hosts.from_first(partial(begin, config, workdir, claim))
+        if finished is not None:
             return finished
         clock = Clock()
+        clock.seconds["import"] = imports
         with clock.section("data"):
-            dataset = load_data(config)
+            dataset = hosts.one_then_all(partial(load_data, config))
         experiment = prepare(config, dataset, mapper)
-        record_start(config, dataset, workdir)
-        keep = config["checkpoint"]["keep"]
-        with stop.requests() as stop_requested, Checkpoints(workdir, keep) as checkpoints:
-            state = trained(experiment, workdir, checkpoints, clock, stop_requested)
-        if int(state.step) < experiment.steps:
-            raise stop.Stopped(
-                f"Stopped at step {int(state.step)} of {experiment.steps}; all is saved. "
-                "The same command goes on from here."
-            )
-        result = score(experiment, state, workdir, clock)
+        hosts.from_first(partial(record_start, config, dataset, workdir))
+        check_shared(workdir)
+        with stop.requests() as stop_requested:
+            with Checkpoints(workdir, config["checkpoint"]["keep"]) as checkpoints:
+                state = trained(experiment, workdir, checkpoints, clock, stop_requested)
+            if int(state.step) < experiment.steps:
+                raise stop.Stopped(
+                    f"Stopped at step {int(state.step)} of {experiment.steps}; all is saved. "
+                    "The same command goes on from here."
+                )
+            result = score(experiment, state, workdir, clock)
         print("Seconds: " + ", ".join(f"{k} {v:.1f}" for k, v in result["seconds"].items()))
-        files.write_json(workdir / files.RESULT, result)
+        hosts.from_first(partial(files.write_json, workdir / files.RESULT, result))
         return result
 
 
@@ -68,7 +75,7 @@ def trained(
         state = resume(experiment, checkpoints, workdir)
         step = int(state.step)
         if retreating:
-            files.write_json(workdir / files.RETREATS, [*files.read_retreats(workdir), step])
+            hosts.from_first(partial(files.add_retreat, workdir, step))
         slower = watch.slowed(experiment, workdir, step)
         if retreating:
             print(f"Back at step {step}; the learning rate is {slower.hyper['learning_rate']:g}.")
@@ -82,8 +89,14 @@ def trained(
             retreating = True
 
 
-def finished_before(config: Mapping[str, Any], workdir: Path) -> dict[str, Any] | None:
-    """Returns the result of a run that is complete; refuses a workdir made with another config."""
+def begin(
+    config: Mapping[str, Any], workdir: Path, claim: contextlib.ExitStack
+) -> dict[str, Any] | None:
+    """Claims the workdir; returns the result of a run that is complete.
+
+    Refuses a workdir that is in use, or was made with another config.
+    """
+    claim.enter_context(files.claim(workdir))
     if not (workdir / files.CONFIG).exists():
         return None
     before = configuration.completed(files.read_json(workdir / files.CONFIG))
@@ -134,6 +147,16 @@ def record_start(config: Mapping[str, Any], dataset: data.Dataset, workdir: Path
     files.write_json(workdir / files.DATASET, facts)
 
 
+def check_shared(workdir: Path) -> None:
+    """Refuses a workdir that some process does not see: all write their part of a checkpoint."""
+    with hosts.agreement():
+        if not (workdir / files.CONFIG).exists():
+            raise InputError(
+                f"process {hosts.index()} does not see {workdir / files.CONFIG}, which the first "
+                "has written: a workdir must lie where every machine of a run can reach it"
+            )
+
+
 def resume(experiment: Experiment, checkpoints: Checkpoints, workdir: Path) -> TrainState:
     """Returns the state of the newest good checkpoint, or that before the first step."""
     optimizer = experiment.optimizer(experiment.hyper, 0)
@@ -145,7 +168,7 @@ def resume(experiment: Experiment, checkpoints: Checkpoints, workdir: Path) -> T
         step, variables, training = restored
         state = from_saved(variables, training)
         print(f"Resuming {workdir} at step {step} of {experiment.steps}.")
-    files.trim_metrics(workdir, int(state.step))
+    hosts.from_first(partial(files.trim_metrics, workdir, int(state.step)))
     return state
 
 

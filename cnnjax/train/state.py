@@ -43,7 +43,8 @@ class TrainState:
 
     def reported(self) -> TrainState:
         """Returns the state with its totals set back to zero."""
-        return self.replace(totals=no_totals())  # pyright: ignore[reportAttributeAccessIssue]
+        zeros = jax.tree.map(lambda x: jnp.zeros_like(x, device=x.sharding), self.totals)
+        return self.replace(totals=zeros)  # pyright: ignore[reportAttributeAccessIssue]
 
     def saved(self) -> dict[str, Any]:
         """Returns what a checkpoint holds besides the variables, the key as plain integers."""

@@ -11,6 +11,7 @@ import optax
 from flax import linen as nn
 from jax import lax
 
+from cnnjax.augment import Pipeline, Targets, pipeline, unmixed
 from cnnjax.evaluation.loss import cross_entropy, sums
 from cnnjax.parallel import vary
 from cnnjax.train.finite import accept
@@ -19,6 +20,11 @@ from cnnjax.train.state import TrainState, no_totals, none_skipped
 Hyperparameters = Mapping[str, jax.Array]
 # Szegedy et al. 2015 (arXiv 1409.4842), section 5: the losses of auxiliary classifiers weigh 0.3.
 AUXILIARY_WEIGHT = 0.3
+# Before the names of the strengths of an augmentation among the hyperparameters.
+AUGMENT = "augment."
+# Folded into the step's key; dropout takes the small numbers.
+AUGMENT_KEY = 2**32 - 1
+NOTHING = pipeline("")
 
 
 def create_state(
@@ -48,6 +54,7 @@ def train_step(
     hyper: Hyperparameters,
     *,
     module: nn.Module,
+    augment: Pipeline = NOTHING,
     preprocess: Callable[[jax.Array], jax.Array],
     optimizer: Callable[[Hyperparameters, jax.Array], optax.GradientTransformation],
     axis_name: str,
@@ -60,7 +67,9 @@ def train_step(
       state: replicated over `axis_name`.
       batch: this device's part: `image` (batch, height, width, channels) uint8, `label` (batch,).
       hyper: scalars that a sweep may vary without compiling again: `learning_rate`,
-        `weight_decay`, `label_smoothing`, and any rate field of the module.
+        `weight_decay`, `label_smoothing`, any rate field of the module, and the strengths of the
+        augmentation, as "augment.rotate.degrees".
+      augment: changes each example at random; by its place in the batch, whatever the devices.
       preprocess: from pixels to the module's input.
       optimizer: from the hyperparameters and the step to the optimiser of this step.
       accumulate: pieces that the batch is computed in, one after the other. Their gradients are
@@ -70,8 +79,10 @@ def train_step(
     rates: dict[str, Any] = {name: hyper[name] for name in hyper if hasattr(module, name)}
     module = module.clone(axis_name=axis_name, **rates)
     key = jax.random.fold_in(state.key, state.step)
+    images, targets = examples(batch, key, hyper, augment, axis_name)
+    against = mixed_cross_entropy if augment.mixes else plain_cross_entropy
 
-    def loss(params, batch_stats, images, labels, key):
+    def loss(params, batch_stats, images, targets, key):
         logits, updates = module.apply(
             {"params": params, "batch_stats": batch_stats},
             preprocess(images),
@@ -79,18 +90,18 @@ def train_step(
             mutable=["batch_stats", "intermediates"],
             rngs={"dropout": key},
         )
-        losses = cross_entropy(logits, labels, hyper["label_smoothing"])
+        losses = against(logits, targets, hyper["label_smoothing"])
         total = losses.mean()
         for extra in jax.tree.leaves(updates.get("intermediates", {})):
-            total += AUXILIARY_WEIGHT * cross_entropy(extra, labels).mean()
+            total += AUXILIARY_WEIGHT * against(extra, targets, 0.0).mean()
         return total, (
-            sums(logits, labels, losses, jnp.ones(len(labels))),
+            sums(logits, targets.main, losses, jnp.ones(len(losses))),
             updates.get("batch_stats", {}),
         )
 
-    def piece(batch_stats, images, labels, number):
+    def piece(batch_stats, images, targets, number):
         (_, (metrics, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(
-            params, batch_stats, images, labels, jax.random.fold_in(key, number)
+            params, batch_stats, images, targets, jax.random.fold_in(key, number[0])
         )
         return batch_stats, gradients, metrics
 
@@ -100,13 +111,14 @@ def train_step(
         return (batch_stats, *jax.tree.map(jnp.add, total, new)), None
 
     params, batch_stats = vary((state.params, state.batch_stats), axis_name)
-    parts = [x.reshape(accumulate, -1, *x.shape[1:]) for x in (batch["image"], batch["label"])]
-    parts.append(jnp.arange(accumulate))
-    carry = piece(batch_stats, *(part[0] for part in parts))
+    whole = images, targets, jnp.arange(accumulate)
+    parts = jax.tree.map(lambda x: x.reshape(accumulate, -1, *x.shape[1:]), whole)
+    carry = piece(batch_stats, *jax.tree.map(lambda x: x[0], parts))
     if accumulate > 1:
         # A convolution inside a loop is slow on XLA:CPU, so there the pieces are unrolled.
         unroll = jax.default_backend() == "cpu"
-        carry, _ = lax.scan(next_piece, carry, [part[1:] for part in parts], unroll=unroll)
+        rest = jax.tree.map(lambda x: x[1:], parts)
+        carry, _ = lax.scan(next_piece, carry, rest, unroll=unroll)
     batch_stats, gradients, metrics = carry
     gradients = jax.tree.map(lambda g: lax.pmean(g, axis_name) / accumulate, gradients)
     # The layers average what they store over the axis; this only says so to shard_map's checker.
@@ -127,3 +139,33 @@ def train_step(
     )
     finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm)
     return accept(state, taken, finite, patience), metrics | {"gradient_norm": norm}
+
+
+def examples(
+    batch: Mapping[str, jax.Array],
+    key: jax.Array,
+    hyper: Hyperparameters,
+    augment: Pipeline,
+    axis_name: str,
+) -> tuple[jax.Array, Targets]:
+    """Returns the images of a batch, augmented, and what they show."""
+    images, labels = batch["image"], batch["label"]
+    if not augment.terms:
+        return images, unmixed(labels)
+    values = {k.removeprefix(AUGMENT): v for k, v in hyper.items() if k.startswith(AUGMENT)}
+    first = lax.axis_index(axis_name) * len(images)
+    return augment(jax.random.fold_in(key, AUGMENT_KEY), images, labels, values, first)
+
+
+def plain_cross_entropy(
+    logits: jax.Array, targets: Targets, smoothing: float | jax.Array
+) -> jax.Array:
+    return cross_entropy(logits, targets.labels, smoothing)
+
+
+def mixed_cross_entropy(
+    logits: jax.Array, targets: Targets, smoothing: float | jax.Array
+) -> jax.Array:
+    """Returns the cross entropy against both labels, each by its share, (batch,)."""
+    own, other = (cross_entropy(logits, t, smoothing) for t in (targets.labels, targets.others))
+    return targets.share * own + (1 - targets.share) * other

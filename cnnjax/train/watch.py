@@ -10,13 +10,15 @@ import jax
 import numpy as np
 
 from cnnjax import data
+from cnnjax.errors import Failure
+from cnnjax.parallel import hosts
 from cnnjax.train.experiment import Experiment
 from cnnjax.train.log import Log
 from cnnjax.train.state import TrainState
 from cnnjax.workdir import files
 
 
-class NotFinite(Exception):
+class NotFinite(Failure):
     """Too many steps in a row had a loss or gradient that is not finite."""
 
 
@@ -58,6 +60,8 @@ class Watch:
     def store(self, step: int) -> None:
         """Writes the batch of a step, counted from 0; `data.batch` gives the same again."""
         config, train = self.experiment.config, self.experiment.dataset.train
+        if not hosts.first():
+            return
         batch = data.batch(train, config["seed"], step, config["batch_size"])
         self.folder.mkdir(exist_ok=True)
         file = self.folder / f"step_{step + 1}.npz"

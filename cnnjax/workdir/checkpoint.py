@@ -11,6 +11,7 @@ import dataclasses
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ import jax
 import orbax.checkpoint as ocp
 
 from cnnjax.errors import InputError
+from cnnjax.parallel import hosts, mapper
 from cnnjax.workdir.files import CHECKPOINTS, DAMAGED
-from cnnjax.workdir.integrity import check_seal, digests, seal
+from cnnjax.workdir.integrity import check_digests, check_seal, digests, seal
 
 
 @dataclasses.dataclass
@@ -45,10 +47,9 @@ class Checkpoints:
 
     def __init__(self, workdir: Path, keep: int = 2):
         self.workdir = workdir.resolve()
-        self.scores = scores(workdir)
+        self.scores, damaged = records(workdir)
         self.saving = 0
-        for begun in (self.workdir / CHECKPOINTS).glob("*.orbax-checkpoint-tmp*"):
-            shutil.rmtree(begun, ignore_errors=True)  # of a save that was interrupted
+        hosts.from_first(partial(clear, workdir))
         self.manager = ocp.CheckpointManager(
             self.workdir / CHECKPOINTS,
             options=ocp.CheckpointManagerOptions(
@@ -56,6 +57,9 @@ class Checkpoints:
                 async_options=ocp.AsyncOptions(post_finalization_callback=self.seal),
             ),
         )
+
+        for step, error in damaged.items():
+            self.set_aside(step, error)
 
     def save(
         self,
@@ -90,7 +94,7 @@ class Checkpoints:
 
     def seal(self) -> None:
         """Seals the checkpoint being saved; Orbax calls this before giving it its final name."""
-        for folder in (self.workdir / CHECKPOINTS).iterdir():
+        for folder in (self.workdir / CHECKPOINTS).iterdir() if hosts.first() else ():
             if folder.name.partition(".")[0] == str(self.saving):
                 seal(folder)
 
@@ -104,7 +108,7 @@ class Checkpoints:
         """
         self.wait()
         templates = {"variables": variables, "training": training}
-        for step in reversed(steps(self.workdir)):
+        for step in reversed(hosts.from_first(partial(steps, self.workdir))):
             try:
                 items = read(self.workdir, step, templates)
             except Exception as error:  # a damaged file can surface as almost any exception
@@ -116,10 +120,14 @@ class Checkpoints:
     def set_aside(self, step: int, error: Exception) -> None:
         """Moves a damaged checkpoint to where no run looks for one, in case it is wanted."""
         place = self.workdir / DAMAGED / str(step)
-        print(f"{complaint(step, error)}; moved to {place}", file=sys.stderr)
-        shutil.rmtree(place, ignore_errors=True)
-        place.parent.mkdir(exist_ok=True)
-        shutil.move(self.workdir / CHECKPOINTS / str(step), place)
+
+        def move() -> None:
+            print(f"{complaint(step, error)}; moved to {place}", file=sys.stderr)
+            shutil.rmtree(place, ignore_errors=True)
+            place.parent.mkdir(exist_ok=True)
+            shutil.move(self.workdir / CHECKPOINTS / str(step), place)
+
+        hosts.from_first(move)
         self.scores.pop(step, None)
         self.manager.reload()
 
@@ -136,6 +144,12 @@ class Checkpoints:
         self.manager.close()
 
 
+def clear(workdir: Path) -> None:
+    """Removes what saves that were interrupted have left."""
+    for begun in (workdir / CHECKPOINTS).glob("*.orbax-checkpoint-tmp*"):
+        shutil.rmtree(begun, ignore_errors=True)
+
+
 def steps(workdir: Path) -> list[int]:
     """Returns the steps of the finished checkpoints, oldest first."""
     folder = workdir / CHECKPOINTS
@@ -144,16 +158,25 @@ def steps(workdir: Path) -> list[int]:
     return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
 
 
-def scores(workdir: Path) -> dict[int, float]:
-    """Returns step -> validation accuracy of the checkpoints whose record can be read."""
-    found = {}
-    for step in steps(workdir):
+def records(workdir: Path) -> tuple[dict[int, float], dict[int, Exception]]:
+    """Returns step -> validation accuracy, and step -> error where the record cannot be read."""
+    found, damaged = {}, {}
+    for step in hosts.from_first(partial(steps, workdir)):
         try:
             metrics = read(workdir, step, {})["metrics"]
-        except Exception:  # it is named when the checkpoint itself is wanted
-            continue
-        if metrics:
-            found[step] = metrics["accuracy"]
+        except Exception as error:  # see `Checkpoints.restore`
+            damaged[step] = error
+        else:
+            if metrics:
+                found[step] = metrics["accuracy"]
+    return found, damaged
+
+
+def scores(workdir: Path) -> dict[int, float]:
+    """Returns step -> validation accuracy; a line on standard error names damaged records."""
+    found, damaged = records(workdir)
+    for step, error in damaged.items():
+        print(complaint(step, error), file=sys.stderr)
     return found
 
 
@@ -168,7 +191,7 @@ def read_variables(workdir: Path, template: Any, best: bool = False) -> tuple[in
     Where one is damaged, or removed by a running run meanwhile, the next in that order is used and
     a line on standard error says so. Raises InputError when none can be read.
     """
-    found = ranked(scores(workdir)) if best else steps(workdir)
+    found = ranked(scores(workdir)) if best else hosts.from_first(partial(steps, workdir))
     for step in reversed(found):
         try:
             return step, read(workdir, step, {"variables": template})["variables"]
@@ -189,26 +212,28 @@ def read(workdir: Path, step: int, templates: Mapping[str, Any]) -> dict[str, An
         for name, tree in templates.items()
     }
     path = workdir.resolve() / CHECKPOINTS / str(step)
-    check_seal(path, {"record", *templates})
+    with hosts.agreement():
+        check_seal(path, {"record", *templates})
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
         restored = reader.restore(
             path, args=ocp.args.Composite(record=ocp.args.JsonRestore(), **items)
         )
     record = restored["record"]
     parts = {"metrics": record["metrics"]} | {name: restored[name] for name in templates}
-    for name, part in parts.items():
-        expected, found = record["digests"][name], digests(part)
-        wrong = [leaf for leaf in expected | found if expected.get(leaf) != found.get(leaf)]
-        if wrong:
-            raise ValueError(f"{name}{wrong[0]} does not have its digest")
+    with hosts.agreement():
+        for name, part in parts.items():
+            check_digests(name, record["digests"][name], digests(part))
     return parts
 
 
 def placed(leaf: Any) -> Any:
     if leaf.sharding is not None:
         return leaf
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
+    if hosts.count() > 1:
+        place = mapper("jit").replicated
+    else:
+        place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
 
 
 def complaint(step: int, error: Exception) -> str:

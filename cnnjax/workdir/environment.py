@@ -31,6 +31,7 @@ def describe() -> dict[str, Any]:
             "processes": jax.process_count(),
         },
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
+        "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", ""),
     }
 
 

@@ -42,6 +42,11 @@ def read_retreats(workdir: Path) -> list[int]:
     return read_json(path) if path.exists() else []
 
 
+def add_retreat(workdir: Path, step: int) -> None:
+    """Notes that the run has gone back to `step`."""
+    write_json(workdir / RETREATS, [*read_retreats(workdir), step])
+
+
 def claim(workdir: Path) -> TextIO:
     """Creates the directory and returns the open lock file that makes it this process's own.
 

@@ -31,6 +31,13 @@ def digests(tree: Any) -> dict[str, int]:
     return result
 
 
+def check_digests(name: str, expected: dict[str, int], found: dict[str, int]) -> None:
+    """Raises ValueError for a leaf of item `name` that is not what it was."""
+    wrong = [leaf for leaf in expected | found if expected.get(leaf) != found.get(leaf)]
+    if wrong:
+        raise ValueError(f"{name}{wrong[0]} does not have its digest")
+
+
 def seal(folder: Path) -> None:
     """Writes down the digest of every file of the items of a checkpoint."""
     files = {str(path.relative_to(folder)): path for path in folder.glob("*/**/*")}
@@ -41,7 +48,10 @@ def seal(folder: Path) -> None:
 def check_seal(folder: Path, items: Collection[str]) -> None:
     """Raises ValueError or OSError for a file of these items that is not what it was."""
     for name, digest in json.loads((folder / SEAL).read_text()).items():
-        if name.partition("/")[0] in items and of_file(folder / name) != digest:
+        item = name.partition("/")[0]
+        if not (folder / item).is_dir():  # the seal itself may be damaged
+            raise ValueError(f"{item} is sealed and missing")
+        if item in items and of_file(folder / name) != digest:
             raise ValueError(f"{name} does not have its digest")
 
 

@@ -1,4 +1,4 @@
-"""Data parallelism: the only file that knows how many devices there are.
+"""Data parallelism: how a step is mapped over devices, of one process or of many.
 
 A step is a pure function of replicated arguments (state, hyperparameters) and split ones (the
 batch), written once against the mapped axis `AXIS`. `jax.pmap` or `jit` over a mesh maps it.
@@ -17,13 +17,18 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from cnnjax import compiler
 from cnnjax.errors import InputError
+from cnnjax.parallel import hosts
 
 AXIS = "data"
 
 
 @dataclasses.dataclass(frozen=True)
 class Mapper:
-    """How steps run on devices: `kind` is "pmap" or "jit"; the mesh has the one axis `AXIS`."""
+    """How steps run on devices: `kind` is "pmap" or "jit"; the mesh has the one axis `AXIS`.
+
+    Over several processes the mesh holds the devices of all; each process gives its own part of a
+    batch, and every result is the same on all of them.
+    """
 
     kind: str
     mesh: Mesh
@@ -33,13 +38,23 @@ class Mapper:
         return self.mesh.size
 
     @property
+    def platform(self) -> str:
+        """The kind of the devices: "cpu", "gpu", "tpu"."""
+        return self.mesh.devices.flat[0].platform
+
+    @property
+    def local(self) -> int:
+        """How many of the devices belong to this process."""
+        return self.mesh.local_mesh.size
+
+    @property
     def waits(self) -> bool:
-        """Whether the loop must wait for results every few calls.
+        """Whether one must wait for results every few calls.
 
         Fake CPU devices share the cores. With calls queued up, the partners of an all-reduce can
         starve each other until XLA gives up and ends the process.
         """
-        return self.devices > 1 and self.mesh.devices.flat[0].platform == "cpu"
+        return self.devices > 1 and self.platform == "cpu"
 
     def check_batch(self, what: str, size: int) -> None:
         """Refuses a batch that cannot be split evenly."""
@@ -50,20 +65,42 @@ class Mapper:
                 f"{what} {size} does not divide by {self.devices} devices; use {allowed}"
             )
 
+    def part(self, size: int) -> slice:
+        """Returns the rows of a batch of `size` that the devices of this process take."""
+        mine = size // self.devices * self.local
+        start = hosts.index() * mine
+        return slice(start, start + mine)
+
+    @property
+    def replicated(self) -> NamedSharding:
+        """The placement of what is the same on every device."""
+        return NamedSharding(self.mesh, PartitionSpec())
+
     def replicate(self, tree: Any) -> Any:
-        """Puts the same arrays on every device."""
-        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
+        """Puts the same arrays, which every process must give, on every device."""
+        if hosts.count() == 1:
+            return jax.device_put(tree, self.replicated)
+        # jit takes arrays of one process for those of all, which device_put does not.
+        return jax.jit(lambda tree: tree, out_shardings=self.replicated)(tree)
 
     def split(self, batch: Any) -> Any:
-        """Puts equal parts of each array's leading dimension on the devices, in order."""
+        """Puts equal parts of each array's leading dimension on the devices, in order.
+
+        Over several processes, `batch` holds the rows `self.part` only.
+        """
 
         def pieces(array: np.ndarray) -> np.ndarray:
             if self.kind == "jit":
                 return array
-            return array.reshape(self.devices, -1, *array.shape[1:])
+            return array.reshape(self.local, -1, *array.shape[1:])
 
         sharding = NamedSharding(self.mesh, PartitionSpec(AXIS))
-        return jax.device_put(jax.tree.map(pieces, batch), sharding)
+        batch = jax.tree.map(pieces, batch)
+        if hosts.count() == 1:
+            return jax.device_put(batch, sharding)
+        return jax.tree.map(
+            lambda array: jax.make_array_from_process_local_data(sharding, array), batch
+        )
 
     def map(
         self,
@@ -80,7 +117,7 @@ class Mapper:
           donate: positions of arguments whose memory the results may take over.
           check: proves at trace time that the results are equal on every device ("jit" only).
         """
-        options = compiler.options(self.mesh.devices.flat[0].platform)
+        options = compiler.options(self.platform)
         if self.kind == "pmap":
             axes = tuple(0 if part else None for part in split)
             mapped = jax.pmap(
@@ -91,6 +128,8 @@ class Mapper:
                 devices=list(self.mesh.devices.flat),
                 donate_argnums=tuple(donate),
             )
+            if hosts.count() > 1:
+                return mapped  # which sees its own devices only, where jit sees those of all
             return jax.jit(mapped, donate_argnums=tuple(donate), compiler_options=options)
         specs = tuple(PartitionSpec(AXIS) if part else PartitionSpec() for part in split)
         mapped = jax.shard_map(
@@ -100,12 +139,17 @@ class Mapper:
 
 
 def mapper(kind: str = "auto", devices: int = 0) -> Mapper:
-    """Returns the mapper over the first `devices` local devices (0: all).
+    """Returns the mapper over the first `devices` devices (0: all, those of every process).
 
     "auto" is pmap over several devices and jit on a single one, where a pmap call would only cost
     more to dispatch.
     """
-    found = jax.local_devices()
+    found = jax.devices()
+    if hosts.count() > 1 and devices not in (0, len(found)):
+        raise InputError(
+            f"{hosts.count()} processes use all of their {len(found)} devices, not {devices}: "
+            "leave parallel.devices at 0"
+        )
     if devices > len(found):
         raise InputError(f"{devices} devices were asked for, {len(found)} exist")
     chosen = found[: devices or len(found)]

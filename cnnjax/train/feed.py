@@ -1,0 +1,88 @@
+"""How examples reach the devices: as pixels, or as places in a set that lies there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnnjax import data
+from cnnjax.errors import InputError
+from cnnjax.parallel import Mapper
+
+# The part of a device's memory that a resident set may take.
+SHARE = 0.25
+# Steps in one call on a GPU or TPU, where each call costs the host more than a small step takes.
+STEPS = 16
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Feed:
+    """The training split of a run, and the batches of its steps.
+
+    Attributes:
+      resident: the whole split on every device, `image` and `label`, in a tuple of one; an empty
+        tuple where it lies with the host, which sends the batches of steps to come while the
+        devices compute.
+      steps: in one call of the devices.
+    """
+
+    split: data.Split
+    mapper: Mapper
+    seed: int
+    batch_size: int
+    resident: tuple[dict[str, jax.Array], ...]
+    steps: int
+
+    def batches(self, step: int, count: int) -> dict[str, jax.Array]:
+        """Returns the batches of `count` steps from `step` on, on the devices.
+
+        Their leaves have the shape (batch_size, count, ...), so that the devices share the first
+        dimension: `index` where the split is resident, else `image` and `label`.
+        """
+        rows = self.mapper.part(self.batch_size)
+        orders = [
+            data.batch_indices(len(self.split), self.seed, s, self.batch_size)[rows]
+            for s in range(step, step + count)
+        ]
+        index = np.stack(orders, 1)
+        if self.resident:
+            return self.mapper.split({"index": index})
+        return self.mapper.split(
+            {"image": self.split.images[index], "label": self.split.labels[index]}
+        )
+
+
+def feed(config: Mapping[str, Any], split: data.Split, mapper: Mapper) -> Feed:
+    """Returns the feed of a config; on accelerators, a split that fits is put on each of them."""
+    wanted, steps = config["data"]["resident"], config["parallel"]["steps_per_call"]
+    accelerated = mapper.platform != "cpu"
+    lies_there = wanted == "yes" or (wanted == "auto" and accelerated and fits(split, mapper))
+    if steps > 1 and not lies_there:
+        raise InputError(
+            f"parallel.steps_per_call={steps} needs the data on the devices: data.resident=yes"
+        )
+    resident = ()
+    if lies_there:
+        resident = (mapper.replicate({"image": split.images, "label": split.labels}),)
+    steps = steps or (STEPS if lies_there and accelerated else 1)
+    return Feed(split, mapper, config["seed"], config["batch_size"], resident, steps)
+
+
+def fits(split: data.Split, mapper: Mapper) -> bool:
+    """Returns whether the split takes no more than its share of a device's memory."""
+    memory = mapper.mesh.local_devices[0].memory_stats() or {}
+    return split.images.nbytes <= SHARE * memory.get("bytes_limit", 0)
+
+
+def chosen(
+    batch: Mapping[str, jax.Array], resident: Mapping[str, jax.Array] | None = None
+) -> dict[str, Any]:
+    """Returns the `image` and `label` of one step, (batch, ...), wherever they come from."""
+    if resident is None:
+        return dict(batch)
+    index = batch["index"]
+    return {name: x.at[index].get(mode="promise_in_bounds") for name, x in resident.items()}

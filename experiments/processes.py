@@ -1,0 +1,36 @@
+"""The flags of a run over several devices or processes, on one machine or many."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from absl import flags
+
+COORDINATOR = flags.DEFINE_string(
+    "coordinator",
+    None,
+    "HOST:PORT of the first process of a run over several; not needed under SLURM, Open MPI, "
+    "Kubernetes, or on a TPU pod.",
+)
+PROCESSES = flags.DEFINE_integer(
+    "num_processes", None, "How many processes the run has; 1 looks for no others.", 1
+)
+PROCESS = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.", 0)
+FAKE_DEVICES = flags.DEFINE_integer(
+    "fake_devices", 0, "Split the CPU into this many devices, to try data parallelism.", 0, 64
+)
+WAIT = flags.DEFINE_integer("join_timeout", 300, "Seconds to wait for the other processes.", 1)
+
+
+def join() -> None:
+    """Joins the other processes; only the first of them prints from then on."""
+    import jax
+
+    from cnnjax.parallel import hosts
+
+    if FAKE_DEVICES.value:
+        jax.config.update("jax_num_cpu_devices", FAKE_DEVICES.value)
+    hosts.start(COORDINATOR.value, PROCESSES.value, PROCESS.value, WAIT.value)
+    if not hosts.first():
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives

@@ -1,0 +1,40 @@
+"""Workdirs of earlier versions load for ever, and their runs go on.
+
+`tests/golden/workdir_1` was written once, by tests/golden/checkpoint.py: jax 0.10.2, orbax 0.12.8.
+"""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from cnnjax import config as configuration
+from cnnjax.train import run
+from cnnjax.workdir import checkpoint, files
+from tests.golden import checkpoint as golden
+
+EXPECTED = json.loads((golden.FOLDER / "expected.json").read_text())
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    shutil.copytree(golden.FOLDER, tmp_path / "old")
+    return tmp_path / "old"
+
+
+def test_the_network_of_an_old_workdir_answers_as_it_did(workdir, capsys):
+    found = golden.expectations(workdir)
+    assert found["step"] == EXPECTED["step"] == golden.STOP
+    # Another processor may round otherwise; a leaf that was mixed up would be far off.
+    np.testing.assert_allclose(found["probabilities"], EXPECTED["probabilities"], atol=1e-4)
+    assert checkpoint.scores(workdir) and "damaged" not in capsys.readouterr().err
+
+
+def test_an_old_run_goes_on_to_where_it_would_have_ended(workdir, capsys):
+    config = configuration.completed(files.read_json(workdir / files.CONFIG))
+    found = run.run(config, workdir)
+    assert f"Resuming {workdir} at step {golden.STOP} of 24" in capsys.readouterr().out
+    expected = EXPECTED["result"]
+    assert found["test_loss"] == pytest.approx(expected["test_loss"], abs=1e-3)
+    assert found["tested_step"] == expected["tested_step"] and found["step"] == 24
