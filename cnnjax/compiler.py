@@ -40,3 +40,12 @@ def options(platform: str) -> dict[str, str]:
     except jax.errors.JaxRuntimeError:
         return {}
     return CPU_OPTIONS
+
+
+def rewrites() -> bool:
+    """Returns whether layers take the forms that suit XLA on a CPU, being on one.
+
+    With CNNJAX_PLAIN=1 in the environment they stay as on other devices, which forward-mode
+    derivatives need: the forms have a gradient of their own.
+    """
+    return jax.default_backend() == "cpu" and os.environ.get("CNNJAX_PLAIN") != "1"
