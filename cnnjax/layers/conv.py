@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
-from jax import lax
 
 from cnnjax.errors import InputError
 from cnnjax.layers.activation import ACTIVATIONS
+from cnnjax.layers.channels import spread
+from cnnjax.layers.correlate import Window, correlate
 from cnnjax.layers.norm import BatchNorm
 from cnnjax.layers.window import Padding, Size, check_fits, each, pad_widths, spatial
 
@@ -73,17 +74,8 @@ class Conv(nn.Module):
         if isinstance(self.padding, str) and self.padding in ("edge", "reflect"):
             x = jnp.pad(x, ((0, 0), *widths, (0, 0)), mode=self.padding)
             widths = ((0, 0),) * dimensions
-        letters = "DHW"[-dimensions:]
-        x = lax.conv_general_dilated(
-            x,
-            weights,
-            window_strides=stride,
-            padding=widths,
-            rhs_dilation=dilation,
-            dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"),
-            feature_group_count=self.groups,
-        )
-        return x if bias is None else x + bias
+        x = correlate(x, weights, Window(stride, widths, dilation, self.groups))
+        return x if bias is None else x + spread(bias, x.shape)
 
 
 def check_groups(groups: int, channels: int, features: int) -> None:

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from cnnjax import parallel
 from cnnjax.errors import InputError
-from cnnjax.layers.lanes import channel_mean, fold, widen
+from cnnjax.layers.channels import channel_sum, spread
 from cnnjax.registry import Table
 
 
@@ -52,13 +53,12 @@ class BatchNorm(nn.Module):
         channels = (x.shape[-1],)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
-        # Only where there is something to add up: else positions would lose their place for whoever
-        # follows them through a network.
-        values = fold(widened(x)) if self.train else widened(x)
+        values = widened(x)
         if self.train:
-            mean = self.average(channel_mean(values, *channels))
-            centred = values - widen(mean, values)
-            var = self.average(channel_mean(jnp.square(centred), *channels))
+            count = values.size // values.shape[-1]
+            mean = self.average(channel_sum(values) / count)
+            centred = values - spread(mean, values.shape)
+            var = self.average(channel_sum(jnp.square(centred)) / count)
             if not self.is_initializing():
                 running_mean.value = self.moved(running_mean.value, mean)
                 running_var.value = self.moved(running_var.value, var)
@@ -67,17 +67,17 @@ class BatchNorm(nn.Module):
         factor = lax.rsqrt(var + self.epsilon)
         if self.use_scale:
             factor = factor * self.param("scale", self.scale_init, channels, jnp.float32)
-        values = (values - widen(mean, values)) * widen(factor, values)
+        values = (values - spread(mean, values.shape)) * spread(factor, values.shape)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
-            values = values + widen(bias, values)
-        return values.reshape(x.shape).astype(self.dtype or x.dtype)
+            values = values + spread(bias, values.shape)
+        return values.astype(self.dtype or x.dtype)
 
     def average(self, statistic: jax.Array) -> jax.Array:
         """Returns the statistic of the global batch."""
         if self.axis_name is None or self.is_initializing():
             return statistic
-        return lax.pmean(statistic, self.axis_name)
+        return parallel.mean(statistic, self.axis_name)
 
     def moved(self, running: jax.Array, batch: jax.Array) -> jax.Array:
         """Returns the running average after a batch, in its own dtype."""

@@ -166,3 +166,40 @@ def vary(tree: Any, axis_name: str) -> Any:
     shard_map's checked mode would sum them over the devices in the backward pass.
     """
     return jax.tree.map(lambda x: lax.pcast(x, axis_name, to="varying"), tree)
+
+
+def mean(tree: Any, axis_name: str) -> Any:
+    """Returns the mean over the devices; of a single one, its arrays themselves.
+
+    XLA on a CPU would copy them, which takes a fortieth of the step of resnet50.
+    """
+    return jax.tree.map(lambda x: x if alone(x, axis_name) else lax.pmean(x, axis_name), tree)
+
+
+def total(tree: Any, axis_name: str) -> Any:
+    """Returns the sum over the devices; of a single one, its arrays themselves."""
+    return jax.tree.map(lambda x: x if alone(x, axis_name) else lax.psum(x, axis_name), tree)
+
+
+def alone(x: jax.Array, axis_name: str) -> bool:
+    """Returns whether there is one device, and shard_map's checked mode does not want to know."""
+    return lax.axis_size(axis_name) == 1 and axis_name not in varying(x)
+
+
+def alike(*arrays: jax.Array) -> list[jax.Array]:
+    """Marks arrays as each device's own where one of them is, as operations of JAX do.
+
+    For functions with a gradient of their own, which shard_map's checked mode holds to what their
+    arguments say.
+    """
+    axes = frozenset().union(*map(varying, arrays))
+    return [
+        lax.pcast(x, tuple(axes - varying(x)), to="varying") if axes - varying(x) else x
+        for x in arrays
+    ]
+
+
+def varying(x: jax.Array) -> frozenset[str]:
+    """Returns the mapped axes along which `x` is known to differ; empty outside checked mode."""
+    kind: Any = jax.typeof(x)
+    return kind.mat.varying if hasattr(kind, "mat") else kind.vma  # jax 0.10, and others

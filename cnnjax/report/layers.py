@@ -187,9 +187,9 @@ def owned_sizes(variables: Any) -> dict[Path, tuple[int, int]]:
 
 def macs_of(equation: Any) -> int:
     """Returns the multiply-adds of an equation's convolutions and matrix products."""
-    inner = equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
+    inner = receptive.called(equation)
     if inner is not None:
-        return sum(map(macs_of, getattr(inner, "jaxpr", inner).eqns))
+        return sum(map(macs_of, inner.eqns))
     name, params = equation.primitive.name, equation.params
     if name not in ("conv_general_dilated", "dot_general"):
         return 0

@@ -36,15 +36,28 @@ def of_equation(equation: Any, views: Sequence[View | None]) -> View | None:
 
     None stands for operands that do not depend on the image.
     """
-    inner = equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
+    inner = called(equation)
     if inner is not None:
-        return of_jaxpr(getattr(inner, "jaxpr", inner), views)
+        return of_jaxpr(inner, views[len(views) - len(inner.invars) :])
     moved = [
         tuple(reach and moved_by(equation, i, reach) for reach in view)
         for i, view in enumerate(views)
         if view is not None
     ]
     return tuple(map(union, zip(*moved, strict=True))) if moved else None
+
+
+def called(equation: Any) -> Any:
+    """Returns the jaxpr that an equation calls on its last operands, or None.
+
+    Of several ways to compute one thing, for kinds of devices, it is the last: that for any.
+    """
+    params = equation.params
+    if params.get("branches_platforms"):
+        inner = params["branches"][-1]
+    else:
+        inner = params.get("jaxpr") or params.get("call_jaxpr")
+    return getattr(inner, "jaxpr", inner)
 
 
 def sizes(view: View | None) -> tuple[int, ...] | None:

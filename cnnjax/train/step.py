@@ -13,7 +13,7 @@ from jax import lax
 
 from cnnjax.augment import Pipeline, Targets, pipeline, unmixed
 from cnnjax.evaluation.loss import cross_entropy, sums
-from cnnjax.parallel import vary
+from cnnjax.parallel import mean, total, vary
 from cnnjax.train.finite import accept
 from cnnjax.train.state import TrainState, no_totals, none_skipped
 
@@ -91,10 +91,10 @@ def train_step(
             rngs={"dropout": key},
         )
         losses = against(logits, targets, hyper["label_smoothing"])
-        total = losses.mean()
+        value = losses.mean()
         for extra in jax.tree.leaves(updates.get("intermediates", {})):
-            total += AUXILIARY_WEIGHT * against(extra, targets, 0.0).mean()
-        return total, (
+            value += AUXILIARY_WEIGHT * against(extra, targets, 0.0).mean()
+        return value, (
             sums(logits, targets.main, losses, jnp.ones(len(losses))),
             updates.get("batch_stats", {}),
         )
@@ -106,9 +106,9 @@ def train_step(
         return batch_stats, gradients, metrics
 
     def next_piece(carry, part):
-        batch_stats, *total = carry
+        batch_stats, *so_far = carry
         batch_stats, *new = piece(batch_stats, *part)
-        return (batch_stats, *jax.tree.map(jnp.add, total, new)), None
+        return (batch_stats, *jax.tree.map(jnp.add, so_far, new)), None
 
     params, batch_stats = vary((state.params, state.batch_stats), axis_name)
     whole = images, targets, jnp.arange(accumulate)
@@ -120,13 +120,13 @@ def train_step(
         rest = jax.tree.map(lambda x: x[1:], parts)
         carry, _ = lax.scan(next_piece, carry, rest, unroll=unroll)
     batch_stats, gradients, metrics = carry
-    gradients = jax.tree.map(lambda g: lax.pmean(g, axis_name) / accumulate, gradients)
+    gradients = jax.tree.map(lambda g: g / accumulate, mean(gradients, axis_name))
     # The layers average what they store over the axis; this only says so to shard_map's checker.
-    batch_stats = lax.pmean(batch_stats, axis_name)
+    batch_stats = mean(batch_stats, axis_name)
     updates, opt_state = optimizer(hyper, state.step).update(
         gradients, state.opt_state, state.params
     )
-    metrics = lax.psum(metrics, axis_name)
+    metrics = total(metrics, axis_name)
     norm = optax.tree.norm(gradients)
     taken = TrainState(
         step=state.step + 1,
