@@ -9,6 +9,7 @@ from cnnjax import models, tree
 
 # label -> (name, pixels per side, channels, fields)
 THIN = {
+    "airbench": ("airbench", 32, 3, {"features": (8, 8, 8)}),
     "alexnet": ("alexnet", 67, 3, {"features": (8, 8, 8, 8, 8), "units": (16, 16)}),
     "densenet": ("densenet121", 33, 3, {"blocks": (1, 2, 1, 1), "growth": 4, "width": 8}),
     "first_convnet": ("first_convnet", 18, 1, {}),

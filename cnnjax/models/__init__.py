@@ -17,6 +17,7 @@ from flax import linen as nn
 from cnnjax import fields as checks
 from cnnjax.errors import InputError
 from cnnjax.models import (
+    airbench,
     alexnet,
     densenet,
     googlenet,
@@ -37,6 +38,7 @@ from cnnjax.models import (
 from cnnjax.registry import Table
 
 FAMILIES = (
+    airbench,
     alexnet,
     densenet,
     googlenet,
