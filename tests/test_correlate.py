@@ -34,7 +34,9 @@ CASES = {
     "few of both": (
         (2, 6, 8, 6), (3, 5, 6, 4), Window((2, 1), ((1, 1), (2, 2)), (1, 1)), "widened", "widened"
     ),
-    "one channel": ((2, 9, 9, 1), (3, 3, 1, 40), Window((1, 1), NONE, (1, 1)), "gathered", "widened"),
+    "one channel": (
+        (2, 9, 9, 1), (3, 3, 1, 40), Window((1, 1), NONE, (1, 1)), "gathered", "widened"
+    ),
     "pointwise": ((2, 6, 7, 40), (1, 1, 40, 50), Window((2, 2), NONE, (1, 1)), None, None),
     "in a row": ((2, 9, 3), (4, 3, 5), Window((2,), ((1, 2),), (1,)), None, "widened"),
     "in space": ((2, 4, 5, 6, 3), (3, 2, 3, 3, 40), Window((1,) * 3, (*SAME, (0, 1)), (1,) * 3),

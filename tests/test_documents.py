@@ -46,7 +46,8 @@ COMMANDS = list(dict.fromkeys(commands(README) + commands(GUIDE)))
 
 
 def is_long(line):
-    return any(name in line for name in ("experiments.verify", "experiments.torture", "for i in"))
+    long = ("experiments.verify", "experiments.torture", "experiments.benchmark", "for i in")
+    return any(name in line for name in long)
 
 
 @pytest.fixture(scope="module")

@@ -51,9 +51,12 @@ LISTED = (
     Contestant("pytorch_channels_last", "PyTorch", "pytorch", ("torch",), {"channels_last": True}),
     Contestant("keras", "Keras 3", "keras_jax", ("keras", "jax")),
     Contestant("flax", "plain Flax", "plain_flax", FLAX),
-    # What the launcher's huge pages are worth, to this project and to one that has none by default.
+    # What augmentation costs; what the launcher's huge pages are worth, to this project and to one
+    # that has none by default.
     Contestant("cnnjax_small_pages", "cnnjax, small pages", "ours", FLAX,
                variables={memory.SWITCH: "0"}, asked=True),
+    Contestant("cnnjax_augmented", "cnnjax, augmented", "ours", FLAX, {"augmented": True},
+               asked=True),
     Contestant("pytorch_huge_pages", "PyTorch, huge pages", "pytorch", ("torch",),
                variables={TUNABLES: memory.TUNABLE}, asked=True),
 )  # fmt: skip

@@ -24,13 +24,18 @@ from experiments.benchmarks import on_jax
 from experiments.benchmarks.arrays import Arrays
 from experiments.benchmarks.on_jax import facts, product
 from experiments.benchmarks.prepared import Prepared
-from experiments.benchmarks.works import Work
+from experiments.benchmarks.works import AUGMENT, OF_COLOURS, Work
 
 __all__ = ["facts", "prepare", "product"]
 
 
-def prepare(work: Work, arrays: Arrays, precision: str, seed: int = 0) -> Prepared:
-    config = configuration.check(config_of(work, precision, seed))
+def prepare(
+    work: Work, arrays: Arrays, precision: str, seed: int = 0, augmented: bool = False
+) -> Prepared:
+    config = config_of(work, precision, seed)
+    if augmented:
+        config.augment = (OF_COLOURS if work.shape[-1] == 3 else "") + AUGMENT
+    config = configuration.check(config)
     mapper = experiments_of.check_parts(config)
     dataset = dataset_of(work, arrays)
     experiment = experiments_of.prepare(config, dataset, mapper)

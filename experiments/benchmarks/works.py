@@ -38,6 +38,13 @@ class Work:
 
 
 DIGITS = (28, 28, 1)
+# One of each kind that images of any number of channels take, in one pipeline.
+AUGMENT = (
+    "crop(4)|flip|vflip|shift(0.1)|rotate(15)|scale(0.1)|zoom(0.9, 1.1)|stretch(0.1)|shear(10)"
+    "|resized_crop(0.5)|brightness(0.2)|contrast(0.2)|gamma(0.2)|noise(5)|blur(1)|cutout(8)"
+    "|mixup(0.2)"
+)
+OF_COLOURS = "saturation(0.2)|hue(0.1)|grey(0.1)|"
 # To this accuracy on the test split of MNIST, from the start of the process.
 ACCURACY = 0.99
 
