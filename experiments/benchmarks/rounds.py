@@ -108,7 +108,7 @@ def start(runner: Runner, work: Work, folder: Path, programs: Path, settings: Se
     runner.child = Child(runner.name, programs / runner.name)
     described = {"work": dataclasses.asdict(work), "data": str(folder), "seed": 0}
     parameters = runner.ask("prepare", precision=settings.precision, **described)["parameters"]
-    runner.ask("train", steps=1)
+    runner.ask("train", steps=1, first=True)
     measured, seconds = runner.measured, time.perf_counter() - begin
     measured["again" if measured["first"] else "first"].append(seconds)
     measured["parameters"] = parameters

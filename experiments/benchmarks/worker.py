@@ -20,9 +20,6 @@ from typing import Any, TextIO
 from experiments.benchmarks import arrays, contestants, prepared
 from experiments.benchmarks.works import MODES, Work
 
-# A turn of more steps than this begins with one that is not timed: others had the caches before.
-FEW = 3
-
 
 def main(arguments: Sequence[str]) -> int:
     contestant = contestants.CONTESTANTS[arguments[0]]
@@ -76,18 +73,18 @@ def prepare(
     return side.prepare(Work(**work), arrays.read(Path(data)), precision, seed, **options)
 
 
-def perform(ready: prepared.Prepared, do: str, steps: int = 1) -> dict[str, Any]:
+def perform(ready: prepared.Prepared, do: str, steps: int = 1, first: bool = False) -> dict:
     if do == "epoch":
         return {"accuracy": ready.epoch()}
     if do == "memory":
         return {"host": high_water(), "device": ready.device_memory()}
     assert do in MODES, do
-    return timed(getattr(ready, do), steps)
+    return timed(getattr(ready, do), steps, first)
 
 
-def timed(run: Callable[[int], Any], steps: int) -> dict[str, Any]:
-    if steps > FEW:
-        run(1)
+def timed(run: Callable[[int], Any], steps: int, first: bool) -> dict[str, Any]:
+    if not first:
+        run(1)  # not timed: others had the caches before
     start = time.perf_counter()
     result = run(steps)
     return {"seconds": time.perf_counter() - start, "result": result}
