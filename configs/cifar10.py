@@ -12,7 +12,8 @@ block on).
 
 is after airbench94 (Jordan 2024, arXiv 2404.00498), which reaches 94 % in 9.9 epochs: its network,
 initialisation, schedule, augmentation and batch. Less its whitening by the training set, its faster
-biases, its averaged weights and the six views it tests on. `:speedrun,epochs=1` is short.
+biases, its averaged weights and the six views it tests on. `:speedrun,epochs=0.5`, 24 steps, ends
+at 54.22 % of images that were JPEG files once.
 """
 
 from cnnjax.config import default, parse
