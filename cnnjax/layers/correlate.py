@@ -28,10 +28,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from cnnjax import compiler
+from cnnjax.layers.window import Widths
 from cnnjax.parallel import alike
 
 Shape = Sequence[int]
-Widths = tuple[tuple[int, int], ...]
 
 # Features that a product should have at a time.
 WIDE = 32
