@@ -213,14 +213,15 @@ def test_learning_ends_with_the_evaluation_that_shows_it(monkeypatch, tmp_path):
 def test_only_our_process_keeps_what_the_launcher_sets(monkeypatch, tmp_path):
     for name in contestants.LAUNCHED:
         monkeypatch.setenv(name, "of the launcher")
-    monkeypatch.setenv("GLIBC_TUNABLES", f"glibc.malloc.check=0:{memory.TUNABLE}")
+    ours = ":".join(memory.TUNABLES)
+    monkeypatch.setenv("GLIBC_TUNABLES", f"glibc.malloc.check=0:{ours}")
     theirs = contestants.environment("pytorch", tmp_path)
     assert not set(theirs) & set(contestants.LAUNCHED) and theirs["PATH"] == os.environ["PATH"]
     assert theirs["GLIBC_TUNABLES"] == "glibc.malloc.check=0"
     mine = contestants.environment("cnnjax", tmp_path)
     assert mine["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path)
     asked = contestants.environment("pytorch_huge_pages", tmp_path)
-    assert asked["GLIBC_TUNABLES"] == memory.TUNABLE
+    assert asked["GLIBC_TUNABLES"] == ours
 
 
 def test_our_process_starts_as_the_launcher_starts_any(tmp_path):
@@ -230,7 +231,7 @@ def test_our_process_starts_as_the_launcher_starts_any(tmp_path):
             with pytest.raises(Failed, match="not prepared"):
                 child.ask("train", steps=1)
             started = Path(f"/proc/{child.process.pid}/environ").read_text()
-            assert (memory.TUNABLE in started) is expected
+            assert (memory.HUGE in started) is expected
         finally:
             child.close()
 

@@ -34,14 +34,40 @@ def test_a_process_starts_anew_once_with_its_number_and_arguments():
     first, second, last = started("a b", "--c=1")
     number = first.split()[1]
     assert second == first
-    assert last == f"{number} glibc.malloc.hugetlb=1 ['a b', '--c=1']"
+    assert last == f"{number} {':'.join(memory.TUNABLES)} ['a b', '--c=1']"
 
 
 @needs_huge_pages
 def test_other_tunables_stay():
-    assert "glibc.malloc.check=0:glibc.malloc.hugetlb=1 []" in started(
-        GLIBC_TUNABLES="glibc.malloc.check=0"
-    )[-1]  # fmt: skip
+    line = started(GLIBC_TUNABLES="glibc.malloc.check=0")[-1]
+    assert f"glibc.malloc.check=0:{':'.join(memory.TUNABLES)} []" in line
+
+
+@needs_huge_pages
+def test_large_blocks_stay():
+    """Of a second large array hardly a page is new; with maps of their own all of them are."""
+    code = """
+import resource
+from cnnjax.memory import use_huge_pages
+use_huge_pages()
+import numpy as np
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.empty(2**28, np.uint8)[::4096] = 1
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+first = faults()
+print(first, faults())
+"""
+    found = {}
+    for value in ("", "0"):
+        environment = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
+        done = subprocess.run(
+            (sys.executable, "-c", code), cwd=ROOT, capture_output=True, text=True, check=True,
+            env=environment | {memory.SWITCH: value, "NUMPY_MADVISE_HUGEPAGE": "0"},
+        )  # fmt: skip
+        found[value] = [int(number) for number in done.stdout.split()]
+    first, second = found[""]
+    assert second < first / 10 and found["0"][1] > 1000
 
 
 @pytest.mark.parametrize(

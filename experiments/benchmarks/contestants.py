@@ -12,7 +12,7 @@ from cnnjax import memory
 from cnnjax.registry import Table
 
 OURS = "cnnjax"
-# What `experiments.launch` sets in the environment of a process, besides `memory.TUNABLE`.
+# What `experiments.launch` sets in the environment of a process, besides `memory.TUNABLES`.
 LAUNCHED = ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")
 TUNABLES = "GLIBC_TUNABLES"
 
@@ -58,7 +58,7 @@ LISTED = (
     Contestant("cnnjax_augmented", "cnnjax, augmented", "ours", FLAX, {"augmented": True},
                asked=True),
     Contestant("pytorch_huge_pages", "PyTorch, huge pages", "pytorch", ("torch",),
-               variables={TUNABLES: memory.TUNABLE}, asked=True),
+               variables={TUNABLES: ":".join(memory.TUNABLES)}, asked=True),
 )  # fmt: skip
 CONTESTANTS: Table[Contestant] = Table("contestant", {c.name: c for c in LISTED})
 TITLES = tuple(dict.fromkeys(c.title for c in LISTED))
@@ -72,7 +72,7 @@ def environment(name: str, programs: Path) -> dict[str, str]:
     where ours keeps what it compiles, in the place of the user's cache; the others keep nothing.
     """
     kept = {key: value for key, value in os.environ.items() if key not in LAUNCHED}
-    tunables = [t for t in kept.pop(TUNABLES, "").split(":") if t not in ("", memory.TUNABLE)]
+    tunables = [t for t in kept.pop(TUNABLES, "").split(":") if t not in ("", *memory.TUNABLES)]
     if tunables:
         kept[TUNABLES] = ":".join(tunables)
     kept["PYTHONUNBUFFERED"] = "1"
