@@ -10,8 +10,8 @@ from jax import lax
 from jax.sharding import PartitionSpec
 
 from cnnjax import layers, parallel
-from cnnjax.layers import channels, correlate, tiles
-from cnnjax.layers.correlate import Window
+from cnnjax.layers import channels, correlate, forms, tiles
+from cnnjax.layers.window import Window
 
 SAME, NONE = ((1, 1), (1, 1)), ((0, 0), (0, 0))
 # name -> (shape of x, shape of weights, window, form of the result, form of the gradient of x).
@@ -48,7 +48,7 @@ def arrays(case):
     shape, weights, window, *_ = CASES[case]
     draw = np.random.default_rng(0)
     x, w = (jnp.asarray(draw.normal(size=s), jnp.float32) for s in (shape, weights))
-    gradient = draw.normal(size=correlate.plain(window, x, w).shape)
+    gradient = draw.normal(size=forms.plain(window, x, w).shape)
     return x, w, jnp.asarray(gradient, jnp.float32), window
 
 
@@ -57,11 +57,17 @@ def close(found, expected):
     np.testing.assert_allclose(found, expected, atol=2e-6 * scale, rtol=0)
 
 
+@pytest.fixture(autouse=True)
+def without_onednn(monkeypatch):
+    """Leaves the convolutions to the forms, which machines without oneDNN have."""
+    monkeypatch.setattr(correlate, "by_onednn", lambda *_: None)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_every_form_is_the_correlation_of_xla(case):
     x, w, gradient, window = arrays(case)
     found, back = jax.vjp(lambda x, w: correlate.correlate(x, w, window), x, w)
-    expected, plain_back = jax.vjp(lambda x, w: correlate.plain(window, x, w), x, w)
+    expected, plain_back = jax.vjp(lambda x, w: forms.plain(window, x, w), x, w)
     close(found, expected)
     for mine, theirs in zip(back(gradient), plain_back(gradient), strict=True):
         assert mine.shape == theirs.shape and mine.dtype == theirs.dtype
@@ -78,10 +84,10 @@ def test_shapes_take_the_form_that_was_measured_to_suit_them(case):
     gradient = arrays(case)[2]
     *kernel, channels_in, features = weights
     sizes, outputs = shape[1:-1], gradient.shape[1:-1]
-    assert name(correlate.form(window, sizes, weights, outputs)) == forward
+    assert name(forms.form(window, sizes, weights, outputs)) == forward
     dense = window._replace(stride=(1,) * len(sizes))
     turned = (*kernel, features, channels_in)
-    assert name(correlate.form(dense, outputs, turned, sizes)) == back
+    assert name(forms.form(dense, outputs, turned, sizes)) == back
 
 
 def test_forward_derivatives_need_the_plain_form(monkeypatch):
@@ -99,7 +105,7 @@ def test_groups_stay_as_they_are():
     x, w = jnp.ones((1, 2, 2, 4)), jnp.ones((3, 3, 1, 4))
     window = Window((1, 1), SAME, (1, 1), groups=4)
     gradient = jax.grad(lambda w: correlate.correlate(x, w, window).sum())(w)
-    close(gradient, jax.grad(lambda w: correlate.plain(window, x, w).sum())(w))
+    close(gradient, jax.grad(lambda w: forms.plain(window, x, w).sum())(w))
 
 
 def test_a_gradient_of_nan_is_all_nan():
@@ -135,7 +141,7 @@ def test_it_can_be_batched_and_differentiated_twice(case):
         return jnp.sum(jnp.sin(function(x, w)) * gradient)
 
     mine = partial(loss, partial(correlate.correlate, window=window))
-    theirs = partial(loss, partial(correlate.plain, window))
+    theirs = partial(loss, partial(forms.plain, window))
     several = jnp.stack([w, 2 * w])
     close(jax.vmap(jax.grad(mine))(several), jax.vmap(jax.grad(theirs))(several))
     direction = jnp.flip(w)

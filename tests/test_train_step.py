@@ -29,7 +29,8 @@ class Net(nn.Module):
 
     @nn.compact
     def __call__(self, x, train=False):
-        unit = partial(ConvBN, norm=NORMS[self.norm](train, self.axis_name))
+        # Smooth: a rounding that takes a ReLU across zero is one no longer a few steps later.
+        unit = partial(ConvBN, act="tanh", norm=NORMS[self.norm](train, self.axis_name))
         x = unit(4, stride=2, name="stem")(x)
         x = unit(6, name="body")(x)
         x = global_average_pool(x)

@@ -17,9 +17,9 @@ from flax.linen.dtypes import promote_dtype
 from cnnjax.errors import InputError
 from cnnjax.layers.activation import ACTIVATIONS
 from cnnjax.layers.channels import spread
-from cnnjax.layers.correlate import Window, correlate
+from cnnjax.layers.correlate import correlate
 from cnnjax.layers.norm import BatchNorm
-from cnnjax.layers.window import Padding, Size, check_fits, each, pad_widths, spatial
+from cnnjax.layers.window import Padding, Size, Window, check_fits, each, pad_widths, spatial
 
 # He et al. 2015 (arXiv 1502.01852), equation 10: keeps the variance of a ReLU network. The fan-in
 # is what one output sees: the window times the channels of one group.

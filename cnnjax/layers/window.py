@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 
@@ -13,6 +14,15 @@ Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
 Widths = tuple[tuple[int, int], ...]
 
 PADDINGS = ("valid", "same", "full", "edge", "reflect")
+
+
+class Window(NamedTuple):
+    """Per dimension: steps between windows, zeros (before, after), steps between taps; groups."""
+
+    stride: tuple[int, ...]
+    padding: Widths
+    dilation: tuple[int, ...]
+    groups: int = 1
 
 
 def spatial(x: jax.Array) -> tuple[int, ...]:

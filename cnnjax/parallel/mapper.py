@@ -203,3 +203,13 @@ def varying(x: jax.Array) -> frozenset[str]:
     """Returns the mapped axes along which `x` is known to differ; empty outside checked mode."""
     kind: Any = jax.typeof(x)
     return kind.mat.varying if hasattr(kind, "mat") else kind.vma  # jax 0.10, and others
+
+
+def shaped_like(x: jax.Array, shape: Sequence[int], dtype: Any) -> jax.ShapeDtypeStruct:
+    """Describes an array that differs along the mapped axes along which `x` does."""
+    kind: Any = jax.typeof(x)
+    if not varying(x):
+        return jax.ShapeDtypeStruct(shape, dtype)
+    marks = {"manual_axis_type": kind.mat} if hasattr(kind, "mat") else {"vma": kind.vma}
+    whole = NamedSharding(kind.sharding.mesh, PartitionSpec())
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=whole, **marks)

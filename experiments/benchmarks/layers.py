@@ -84,7 +84,8 @@ def on_jax(
     import jax
 
     from cnnjax import compiler
-    from cnnjax.layers.correlate import Window, correlate
+    from cnnjax.layers.correlate import correlate
+    from cnnjax.layers.window import Window
 
     window = Window((stride,) * 2, ((padding, padding),) * 2, (1, 1))
     x, weights, gradient = map(jax.numpy.asarray, drawn(

@@ -1,0 +1,6 @@
+"""Convolutions by oneDNN, where its library is there: the only room that calls C."""
+
+from cnnjax.onednn.convolution import Convolution
+from cnnjax.onednn.handler import computes, convolve
+
+__all__ = ["Convolution", "computes", "convolve"]

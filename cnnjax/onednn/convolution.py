@@ -1,0 +1,239 @@
+"""Convolutions of oneDNN: what one computes, and the calls that do.
+
+A convolution has three arrays, x, weights and y, and each can be computed from the others: the
+result y, and the gradients of x and of the weights. Images lie in memory as in JAX, channels last.
+Weights are rearranged from and into the layout that the kernel wants, which depends on the
+processor.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+import threading
+from typing import Any, NamedTuple
+
+from cnnjax.onednn.library import Handle, Library, Refused, library
+
+# Of dnnl_types.h and dnnl_common_types.h.
+FLOAT32, ANY_LAYOUT, TRAINING, DIRECT, OWN_SCRATCHPAD = 3, 1, 64, 1, 1
+SRC, DST, WEIGHTS, SCRATCHPAD, DIFF_SRC, DIFF_DST, DIFF_WEIGHTS = 1, 17, 33, 80, 129, 145, 161
+NAME_OF_KERNEL, LAYOUT_OF = 8, 255
+# Of the kernel that computes an array: its arguments for x, weights and y.
+ARGUMENTS = {
+    "x": (DIFF_SRC, WEIGHTS, DIFF_DST),
+    "weights": (SRC, DIFF_WEIGHTS, DIFF_DST),
+    "y": (SRC, WEIGHTS, DST),
+}
+# Bytes to which every part of the scratch memory is aligned: a line of the cache.
+LINE = 64
+
+Shape = tuple[int, ...]
+
+
+class Convolution(NamedTuple):
+    """A convolution of float32, and which of its arrays is to be computed.
+
+    Attributes:
+      wanted: "y", or "x" or "weights" for a gradient, of which the other two are x, weights, or the
+        gradient of y.
+      x: (batch, *spatial, channels).
+      weights: (*kernel, channels / groups, features).
+      y: (batch, *outputs, features).
+      stride, padding, dilation: per spatial dimension; padding as (before, after).
+    """
+
+    wanted: str
+    x: Shape
+    weights: Shape
+    y: Shape
+    stride: Shape
+    padding: tuple[tuple[int, int], ...]
+    dilation: Shape
+    groups: int
+
+    @property
+    def operands(self) -> list[str]:
+        """The names of the arrays that it is computed from, in order."""
+        return [name for name in ARGUMENTS if name != self.wanted]
+
+
+class Argument(ctypes.Structure):
+    _fields_ = (("number", ctypes.c_int), ("memory", Handle))
+
+
+class Step(NamedTuple):
+    """The description of a kernel, and of each of its arguments (number, layout, place)."""
+
+    description: Handle
+    arguments: list[tuple[int, Handle, str | int]]
+
+
+class Prepared(NamedTuple):
+    """A kernel, the memory of each of its arguments with its place, and what is handed over."""
+
+    kernel: Handle
+    memories: list[tuple[Handle, str | int]]
+    arguments: ctypes.Array
+
+
+class Program:
+    """The calls that compute an array of a convolution.
+
+    An argument's place is "x", "weights", "y", or an offset in the scratch memory, of which
+    `scratch` bytes are needed.
+    """
+
+    def __init__(self, convolution: Convolution, found: Library) -> None:
+        self.library = found
+        self.scratch = 0
+        images, outputs = self.images(convolution.x), self.images(convolution.y)
+        natural, free = self.filters(convolution)
+        description = self.describe(convolution, images, free, outputs)
+        numbers = ARGUMENTS[convolution.wanted]
+        chosen = self.layout(description, numbers[1])
+        same = found.functions.dnnl_memory_desc_equal(natural, chosen)
+        weights = (natural, "weights") if same else (chosen, self.reserve(chosen))
+        sides = ((images, "x"), weights, (outputs, "y"))
+        arguments = [(number, *side) for number, side in zip(numbers, sides, strict=True)]
+        self.steps = [self.step(description, arguments)]
+        if not same:
+            change = (natural, "weights"), weights
+            if convolution.wanted == "weights":
+                self.steps.append(self.rearrange(*reversed(change)))
+            else:
+                self.steps.insert(0, self.rearrange(*change))
+
+    def images(self, shape: Shape) -> Handle:
+        """Returns the layout of (batch, *spatial, channels)."""
+        batch, *sizes, channels = shape
+        batch_stride, *strides, channel_stride = row_major(shape)
+        return self.strided((batch, channels, *sizes), (batch_stride, channel_stride, *strides))
+
+    def filters(self, convolution: Convolution) -> tuple[Handle, Handle]:
+        """Returns the layout of (*kernel, channels / groups, features), and one left to oneDNN."""
+        *kernel, channels, features = convolution.weights
+        *strides, channel_stride, feature_stride = row_major(convolution.weights)
+        each = features // convolution.groups
+        sizes = (each, channels, *kernel)
+        steps = (feature_stride, channel_stride, *strides)
+        if convolution.groups > 1:
+            sizes, steps = (convolution.groups, *sizes), (each, *steps)
+        name = "dnnl_memory_desc_create_with_tag"
+        free = self.library.create(name, len(sizes), dims(sizes), FLOAT32, ANY_LAYOUT)
+        return self.strided(sizes, steps), free
+
+    def strided(self, sizes: Shape, strides: Shape) -> Handle:
+        name = "dnnl_memory_desc_create_with_strides"
+        return self.library.create(name, len(sizes), dims(sizes), FLOAT32, dims(strides))
+
+    def describe(self, convolution: Convolution, *layouts: Handle) -> Handle:
+        """Returns the description of the kernel; raises Refused where oneDNN has no quick one."""
+        images, weights, outputs = layouts
+        before, after = zip(*convolution.padding, strict=True)
+        apart = [step - 1 for step in convolution.dilation]
+        window = [dims(sizes) for sizes in (convolution.stride, apart, before, after)]
+        layouts_with_bias = (images, weights, None, outputs)
+        create, engine, rest = self.library.create, self.library.engine, [self.attributes]
+        name = "dnnl_convolution_forward_primitive_desc_create"
+        description = create(name, engine, TRAINING, DIRECT, *layouts_with_bias, *window, *rest)
+        if convolution.wanted == "x":
+            name = "dnnl_convolution_backward_data_primitive_desc_create"
+            description = create(name, engine, DIRECT, *layouts, *window, description, *rest)
+        if convolution.wanted == "weights":
+            name = "dnnl_convolution_backward_weights_primitive_desc_create"
+            description = create(
+                name, engine, DIRECT, *layouts_with_bias, *window, description, *rest
+            )
+        kernel = self.library.text("dnnl_primitive_desc_query", description, NAME_OF_KERNEL, 0)
+        if "ref" in kernel:
+            raise Refused(f"oneDNN has only {kernel} for {convolution}")
+        return description
+
+    @functools.cached_property
+    def attributes(self) -> Handle:
+        attributes = self.library.create("dnnl_primitive_attr_create")
+        self.library.call("dnnl_primitive_attr_set_scratchpad_mode", attributes, OWN_SCRATCHPAD)
+        return attributes
+
+    def layout(self, description: Handle, number: int) -> Handle:
+        query = self.library.functions.dnnl_primitive_desc_query_md
+        return Handle(query(description, LAYOUT_OF, number))
+
+    def reserve(self, layout: Handle) -> int:
+        """Returns the offset of so much scratch memory."""
+        offset = self.scratch
+        size = self.library.functions.dnnl_memory_desc_get_size(layout)
+        self.scratch += -(-size // LINE) * LINE
+        return offset
+
+    def step(self, description: Handle, arguments: list[tuple]) -> Step:
+        scratchpad = self.layout(description, SCRATCHPAD)
+        if self.library.functions.dnnl_memory_desc_get_size(scratchpad):
+            arguments = [*arguments, (SCRATCHPAD, scratchpad, self.reserve(scratchpad))]
+        return Step(description, arguments)
+
+    def rearrange(self, source: tuple[Handle, Any], target: tuple[Handle, Any]) -> Step:
+        """Returns the copy from one layout and place into another."""
+        engine = self.library.engine
+        name, ends = "dnnl_reorder_primitive_desc_create", (source[0], engine, target[0], engine)
+        description = self.library.create(name, *ends, self.attributes)
+        return self.step(description, [(SRC, *source), (DST, *target)])
+
+    @functools.cached_property
+    def prepared(self) -> list[Prepared]:
+        """The kernels, which oneDNN compiles now: many convolutions are only looked at."""
+        create = self.library.create
+        prepared = []
+        for description, arguments in self.steps:
+            memories = [
+                create("dnnl_memory_create", layout, self.library.engine, None)
+                for _, layout, _ in arguments
+            ]
+            numbers, _, places = zip(*arguments, strict=True)
+            pairs = map(Argument, numbers, memories)
+            array = (Argument * len(arguments))(*pairs)
+            kernel = create("dnnl_primitive_create", description)
+            prepared.append(Prepared(kernel, list(zip(memories, places, strict=True)), array))
+        return prepared
+
+    def __call__(self, x: int, weights: int, y: int, scratch: int) -> None:
+        """Computes with memory at these addresses."""
+        places = {"x": x, "weights": weights, "y": y}
+        call = self.library.call
+        # The threads of one kernel wait for each other at barriers, busily: with those of a second
+        # one in their place they would do so for milliseconds.
+        with self.library.turn:
+            for kernel, memories, array in self.prepared:
+                for memory, place in memories:
+                    address = scratch + place if isinstance(place, int) else places[place]
+                    call("dnnl_memory_set_data_handle", memory, Handle(address))
+                call("dnnl_primitive_execute", kernel, self.library.stream, len(array), array)
+
+
+def row_major(shape: Shape) -> Shape:
+    """Returns the steps in memory between neighbours along each dimension."""
+    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+
+
+def dims(sizes) -> ctypes.Array:
+    return (ctypes.c_int64 * 12)(*sizes)
+
+
+making = threading.Lock()
+
+
+def program(convolution: Convolution) -> Program | None:
+    """Returns what computes this, or None where there is no oneDNN or it has no quick kernel."""
+    with making:
+        return made(convolution)
+
+
+@functools.cache
+def made(convolution: Convolution) -> Program | None:
+    found = library()
+    try:
+        return found and Program(convolution, found)
+    except Refused:
+        return None

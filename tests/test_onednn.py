@@ -1,0 +1,199 @@
+"""oneDNN computes the convolutions of XLA, from any thread, and is not missed where it is not."""
+
+import concurrent.futures
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnnjax import onednn
+from cnnjax.layers import correlate, forms
+from cnnjax.layers.window import Window
+from cnnjax.onednn import handler as handlers
+from cnnjax.onednn import library as libraries
+from cnnjax.onednn.convolution import Program
+
+ROOT = Path(__file__).parent.parent
+NONE, SAME = ((0, 0), (0, 0)), ((1, 1), (1, 1))
+CASES = {
+    "usual": ((4, 9, 8, 40), (3, 3, 40, 48), Window((1, 1), SAME, (1, 1))),
+    "uneven": ((4, 9, 8, 5), (2, 4, 5, 7), Window((2, 1), ((0, 1), (2, 0)), (1, 2))),
+    "left over": ((4, 10, 9, 6), (3, 3, 6, 3), Window((4, 4), NONE, (1, 1))),
+    "one channel": ((2, 28, 28, 1), (5, 5, 1, 6), Window((1, 1), ((2, 2), (2, 2)), (1, 1))),
+    "pointwise": ((4, 8, 8, 24), (1, 1, 24, 33), Window((1, 1), NONE, (1, 1))),
+    "groups": ((4, 8, 8, 12), (3, 3, 4, 6), Window((1, 1), SAME, (1, 1), 3)),
+    "depthwise": ((4, 8, 8, 16), (3, 3, 1, 16), Window((2, 2), SAME, (1, 1), 16)),
+    "depthwise, multiplied": ((4, 8, 8, 5), (3, 3, 1, 15), Window((1, 1), SAME, (2, 2), 5)),
+    "in a row": ((4, 30, 3), (4, 3, 5), Window((2,), ((1, 2),), (1,))),
+    "in space": ((2, 4, 5, 6, 3), (3, 2, 3, 3, 8), Window((1,) * 3, (*SAME, (0, 1)), (1,) * 3)),
+}
+EXACT = {"x": forms.plain_to_x, "weights": forms.plain_to_weights, "y": forms.plain}
+present = pytest.mark.skipif(libraries.library() is None, reason="oneDNN is not installed")
+
+
+def arrays(case):
+    shape, weights, window = CASES[case]
+    draw = np.random.default_rng(0)
+    x, w = (jnp.asarray(draw.normal(size=s), jnp.float32) for s in (shape, weights))
+    y = jnp.asarray(draw.normal(size=forms.plain(window, x, w).shape), jnp.float32)
+    return {"x": x, "weights": w, "y": y}, window
+
+
+def asked(wanted, case):
+    """Returns the convolution of a case, its operands, and what XLA computes of them."""
+    named, window = arrays(case)
+    convolution = onednn.Convolution(wanted, *(a.shape for a in named.values()), *window)
+    given = list(named.values())[: 2 if wanted == "y" else 3]
+    return convolution, [named[n] for n in convolution.operands], EXACT[wanted](window, *given)
+
+
+def close(found, expected):
+    assert found.shape == expected.shape and found.dtype == expected.dtype
+    scale = float(jnp.max(jnp.abs(expected)))
+    np.testing.assert_allclose(found, expected, atol=2e-6 * scale, rtol=0)
+
+
+@present
+@pytest.mark.parametrize("wanted", EXACT)
+@pytest.mark.parametrize("case", CASES)
+def test_every_array_is_that_of_xla(case, wanted):
+    convolution, operands, expected = asked(wanted, case)
+    assert onednn.computes(convolution)
+    close(jax.jit(partial(onednn.convolve, convolution))(*operands), expected)
+
+
+@present
+def test_it_can_be_batched():
+    convolution, (x, weights), expected = asked("y", "usual")
+    several = jax.vmap(partial(onednn.convolve, convolution), (0, None))
+    found = several(jnp.stack([x, 2 * x, -x]), weights)
+    close(found, jnp.stack([expected, 2 * expected, -expected]))
+
+
+@present
+def test_threads_take_turns_and_get_their_own_results():
+    convolution, (x, weights), expected = asked("y", "usual")
+    compute = jax.jit(partial(onednn.convolve, convolution))
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(
+            pool.map(lambda factor: compute(factor * x, weights), map(float, range(1, 65)))
+        )
+    for i, result in enumerate(found):
+        close(result / (i + 1), expected)
+
+
+@present
+def test_the_same_bits_come_out_every_time():
+    for wanted in EXACT:
+        convolution, operands, _ = asked(wanted, "usual")
+        compute = jax.jit(partial(onednn.convolve, convolution))
+        first = np.asarray(compute(*operands))
+        for _ in range(5):
+            np.testing.assert_array_equal(compute(*operands), first)
+
+
+@present
+def test_what_it_cannot_do_is_said_before_and_raised_within(monkeypatch):
+    convolution, operands, _ = asked("y", "usual")
+    wrong = convolution._replace(y=(4, 9, 9, 48))  # no window has such a result
+    assert not onednn.computes(wrong)
+
+    def broken(*_, **__):
+        raise ValueError("the reason")
+
+    monkeypatch.setattr(Program, "__call__", broken)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="ValueError: the reason"):
+        jax.block_until_ready(jax.jit(partial(onednn.convolve, convolution))(*operands))
+
+
+@present
+def test_an_interface_that_xla_does_not_have_is_not_used(monkeypatch):
+    convolution, _, _ = asked("y", "usual")
+    monkeypatch.setattr(handlers, "INTERFACE", (9, 0))
+    monkeypatch.setattr(handlers, "TARGET", "cnnjax_onednn_of_another_interface")
+    assert not handlers.registered.__wrapped__()
+    assert onednn.computes(convolution)
+
+
+def takes(case, wanted="y", dtype=jnp.float32):
+    named, window = arrays(case)
+    given = [jnp.asarray(a, dtype) for a in named.values()]
+    return correlate.by_onednn(wanted, window, *given) is not None
+
+
+@present
+def test_layers_use_it_where_it_is_quicker():
+    assert takes("usual") and takes("usual", "x") and takes("usual", "weights")
+    assert not takes("pointwise") and not takes("pointwise", "x")  # a matrix product
+    assert takes("pointwise", "weights") and takes("groups")
+    assert not takes("left over") and takes("left over", "x")  # few outputs
+    assert not takes("usual", dtype=jnp.bfloat16)
+    x = jnp.ones((0, 9, 8, 40))
+    same = Window((1, 1), SAME, (1, 1))
+    assert correlate.correlate(x, jnp.ones((3, 3, 40, 48)), same).shape == (0, 9, 8, 48)
+
+
+@present
+def test_layers_reach_it_in_both_directions():
+    named, window = arrays("groups")
+
+    def both(x, weights, y):
+        result, back = jax.vjp(partial(correlate.correlate, window=window), x, weights)
+        return result, back(y)
+
+    text = jax.jit(both).lower(**named).as_text()
+    assert text.count("custom_call @cnnjax_onednn_convolution") == 3
+    assert "stablehlo.convolution" not in text
+    result, (to_x, to_weights) = jax.jit(both)(**named)
+    close(result, forms.plain(window, named["x"], named["weights"]))
+    close(to_x, forms.plain_to_x(window, **renamed(named)))
+    close(to_weights, forms.plain_to_weights(window, **renamed(named)))
+
+
+def renamed(named):
+    return {"x": named["x"], "weights": named["weights"], "gradient": named["y"]}
+
+
+CODE = """
+import jax, jax.numpy as jnp
+from cnnjax import layers
+from cnnjax.onednn.library import library
+conv = layers.Conv(32)
+x = jnp.ones((8, 16, 16, 16))
+variables = conv.init(jax.random.key(0), x)
+step = jax.jit(lambda v: jax.grad(lambda v: jnp.sum(conv.apply(v, x)))(v))
+print(library() is not None, float(jnp.sum(jnp.abs(step(variables)["params"]["kernel"]))))
+for _ in range(20):
+    variables = step(variables)  # still at it when the process ends
+"""
+
+
+def started(**environment):
+    return subprocess.run(
+        (sys.executable, "-c", CODE), cwd=ROOT, env=os.environ | environment, capture_output=True,
+        text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_a_process_does_without_it_and_says_what_is_wrong_with_a_path():
+    without, with_it = started(CNNJAX_ONEDNN="0"), started()
+    assert without.returncode == with_it.returncode == 0, without.stderr + with_it.stderr
+    (absent, expected), (found, value) = without.stdout.split(), with_it.stdout.split()
+    assert absent == "False" and found == str(libraries.library() is not None)
+    np.testing.assert_allclose(float(value), float(expected), rtol=1e-5)
+    wrong = started(CNNJAX_ONEDNN="/no/such/libdnnl.so.3")
+    assert wrong.returncode != 0
+    assert "CNNJAX_ONEDNN must be 0 or the path of libdnnl.so.3; given '/no/such" in wrong.stderr
+
+
+def test_another_library_is_no_library(tmp_path, monkeypatch):
+    monkeypatch.setattr(libraries, "candidates", lambda: ["libc.so.6", str(tmp_path / "none.so")])
+    monkeypatch.delenv("CNNJAX_ONEDNN", raising=False)
+    assert libraries.library.__wrapped__() is None
+    assert "OMP_WAIT_POLICY" not in os.environ or os.environ["OMP_WAIT_POLICY"] != "passive"
