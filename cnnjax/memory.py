@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 HUGE = "glibc.malloc.hugetlb"
-# Of glibc 2.35 and later; older ones do not mind. Without maps of their own, and in one arena, which
-# alone grows that far, large blocks come from the heap, of which no end is given back.
+# Of glibc 2.35 and later; older ones do not mind. Without maps of their own, and in one arena, the
+# only kind that grows that far, large blocks come from the heap, of which no end is given back.
 TUNABLES = (
     f"{HUGE}=1",
     "glibc.malloc.mmap_max=0",
