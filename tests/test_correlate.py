@@ -183,6 +183,13 @@ def test_a_sum_over_positions_is_one(shape):
     np.testing.assert_allclose(back(jnp.asarray(x))[0], expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(3, 3, 16, 128), (40, 128), (7, 5), ()])
+def test_a_sum_of_squares_is_one(shape):
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    expected = np.square(x, dtype=np.float64).sum()
+    np.testing.assert_allclose(channels.square_sum(jnp.asarray(x)), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("size", [(8, 8), (9, 7), (6, 13)])
 @pytest.mark.parametrize("window", [(2, 2), (3, 2), (1, 3)])
 def test_tiles_give_their_gradient_to_the_winner(size, window):

@@ -3,8 +3,8 @@
 XLA on a CPU is slow at a sum over all but the last dimension whose terms it computes on the way, as
 the statistics of a normalisation and the gradients of a bias are: the loop over positions is the
 inner one, and is not vectorised. Eight parts are therefore added up term by term first, which is;
-the sum over the positions of what is left is an eighth of the work. Elsewhere both are as plain as
-they read.
+the sum over the positions of what is left is an eighth of the work. Of fewer positions the sum is a
+product with ones, which takes its terms from memory. Elsewhere both are as plain as they read.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from cnnjax import compiler
 
 # XLA gives up computing terms on the way where there are twice as many parts.
 PARTS = 8
-# Positions below which the parts would only cost.
-FEW = 512
+# Values that a sum over all of them treats as channels.
+ROW = 128
+# Positions below which the parts would only cost, and below which the product would.
+FEW, VERY_FEW = 512, 64
 
 
 def channel_sum(x: jax.Array) -> jax.Array:
@@ -27,6 +29,8 @@ def channel_sum(x: jax.Array) -> jax.Array:
     rows = x.reshape(-1, x.shape[-1])
     if compiler.rewrites() and len(rows) >= FEW and len(rows) % PARTS == 0:
         rows = functools.reduce(jnp.add, jnp.split(rows, PARTS))
+    elif compiler.rewrites() and VERY_FEW <= len(rows) < FEW:
+        return jnp.ones(len(rows), rows.dtype) @ rows
     return rows.sum(0)
 
 
@@ -51,3 +55,11 @@ def backward(shape: tuple[int, ...], _: None, gradient: jax.Array) -> tuple[jax.
 
 
 spread_on_cpu.defvjp(forward, backward)
+
+
+def square_sum(x: jax.Array) -> jax.Array:
+    """Returns the sum of the squares of x, of any shape, as a scalar."""
+    squares = jnp.square(x)
+    if compiler.rewrites() and x.size % ROW == 0:
+        squares = channel_sum(squares.reshape(-1, ROW))
+    return squares.sum()

@@ -107,7 +107,7 @@ def once_differentiable(
 
     @jax.custom_jvp
     def computed(*arrays: jax.Array) -> jax.Array:
-        named = dict(zip(("x", "weights", "y"), arrays, strict=False))
+        named: dict[str, jax.Array] = dict(zip(EXACT, arrays, strict=False))
         return onednn.convolve(convolution, *(named[name] for name in convolution.operands))
 
     @computed.defjvp

@@ -13,6 +13,7 @@ from jax import lax
 
 from cnnjax.augment import Pipeline, Targets, pipeline, unmixed
 from cnnjax.evaluation.loss import cross_entropy, sums
+from cnnjax.layers.channels import square_sum
 from cnnjax.parallel import mean, total, vary
 from cnnjax.train.finite import accept
 from cnnjax.train.state import TrainState, no_totals, none_skipped
@@ -127,7 +128,7 @@ def train_step(
         gradients, state.opt_state, state.params
     )
     metrics = total(metrics, axis_name)
-    norm = optax.tree.norm(gradients)
+    norm = jnp.sqrt(sum(map(square_sum, jax.tree.leaves(gradients))))
     taken = TrainState(
         step=state.step + 1,
         params=optax.apply_updates(state.params, updates),
