@@ -2,8 +2,9 @@
 
     python -m experiments.benchmarks.layers
 
-Prints a table in Markdown. Times are medians of `ROUNDS` rounds in turn, in one process; the three
-products have equally many multiply-adds. PyTorch takes the better of its two memory layouts.
+Prints a table in Markdown, with and without oneDNN. Times are medians of `ROUNDS` rounds in turn,
+in one process; the three products have equally many multiply-adds. PyTorch takes the better of its
+two memory layouts.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -36,8 +38,8 @@ PRODUCTS = ("forward", "gradient of x", "gradient of the weights")
 
 def main(arguments: Sequence[str]) -> int:
     launch.no_arguments(arguments)
-    print("| layer | product | GFLOP | cnnjax | PyTorch |")
-    print("| --- | --- | ---: | ---: | ---: |")
+    print("| layer | product | GFLOP | cnnjax | without oneDNN | PyTorch |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
     for name, layer in LAYERS.items():
         for row in rows(name, layer):
             print(f"| {' | '.join(row)} |", flush=True)
@@ -49,14 +51,16 @@ def rows(name: str, layer: tuple[int, ...]) -> Iterator[list[str]]:
     outputs = (side + 2 * padding - kernel) // stride + 1
     work = 2e-9 * batch * outputs**2 * features * channels * kernel**2
     sides: dict[str, dict[str, Callable[[], Any]]] = {
-        "cnnjax": on_jax(*layer, outputs),
+        "cnnjax": on_jax(*layer, outputs, onednn=True),
+        "without oneDNN": on_jax(*layer, outputs, onednn=False),
         "contiguous": on_torch(*layer, outputs, channels_last=False),
         "channels last": on_torch(*layer, outputs, channels_last=True),
     }
     for product in PRODUCTS:
         runs = {side: products[product] for side, products in sides.items()}
-        ours, *theirs = in_turn(list(runs.values()))
-        cells = (f"{1000 * t:.2f} ms, {work / t:.0f} GFLOP/s" for t in (ours, min(theirs)))
+        ours, without, *theirs = in_turn(list(runs.values()))
+        times = (ours, without, min(theirs))
+        cells = (f"{1000 * t:.2f} ms, {work / t:.0f} GFLOP/s" for t in times)
         yield [name if product == PRODUCTS[0] else "", product, f"{work:.2f}", *cells]
 
 
@@ -79,11 +83,12 @@ def drawn(*shapes: tuple[int, ...]) -> list[np.ndarray]:
 
 def on_jax(
     batch: int, side: int, channels: int, features: int, kernel: int, stride: int, padding: int,
-    outputs: int,
+    outputs: int, onednn: bool,
 ) -> dict[str, Callable[[], Any]]:  # fmt: skip
     import jax
 
     from cnnjax import compiler
+    from cnnjax.layers import correlate as room
     from cnnjax.layers.correlate import correlate
     from cnnjax.layers.window import Window
 
@@ -102,7 +107,10 @@ def on_jax(
         partial(back, argument=0),
         partial(back, argument=1),
     )
-    programs = [compiled(function) for function in functions]
+    by_onednn = room.by_onednn if onednn else lambda *_: None
+    with mock.patch.object(room, "by_onednn", by_onednn):
+        lowered = [compiled(function).lower(x, weights, gradient) for function in functions]
+    programs = [program.compile() for program in lowered]
     return {
         name: lambda program=program: program(x, weights, gradient).block_until_ready()
         for name, program in zip(PRODUCTS, programs, strict=True)
