@@ -164,11 +164,13 @@ CODE = """
 import jax, jax.numpy as jnp
 from cnnjax import layers
 from cnnjax.onednn.library import library
+from cnnjax.workdir.environment import describe
 conv = layers.Conv(32)
 x = jnp.ones((8, 16, 16, 16))
 variables = conv.init(jax.random.key(0), x)
 step = jax.jit(lambda v: jax.grad(lambda v: jnp.sum(conv.apply(v, x)))(v))
-print(library() is not None, float(jnp.sum(jnp.abs(step(variables)["params"]["kernel"]))))
+total = jnp.sum(jnp.abs(step(variables)["params"]["kernel"]))
+print(library() is not None, describe()["oneDNN"] or "none", float(total))
 for _ in range(20):
     variables = step(variables)  # still at it when the process ends
 """
@@ -184,8 +186,11 @@ def started(**environment):
 def test_a_process_does_without_it_and_says_what_is_wrong_with_a_path():
     without, with_it = started(CNNJAX_ONEDNN="0"), started()
     assert without.returncode == with_it.returncode == 0, without.stderr + with_it.stderr
-    (absent, expected), (found, value) = without.stdout.split(), with_it.stdout.split()
-    assert absent == "False" and found == str(libraries.library() is not None)
+    absent, none, expected = without.stdout.split()
+    found, version, value = with_it.stdout.split()
+    assert absent == "False" and none == "none"
+    assert found == str(libraries.library() is not None) and version == (onednn.version() or "none")
+    assert version[:2] in ("3.", "no")
     np.testing.assert_allclose(float(value), float(expected), rtol=1e-5)
     wrong = started(CNNJAX_ONEDNN="/no/such/libdnnl.so.3")
     assert wrong.returncode != 0

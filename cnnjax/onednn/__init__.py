@@ -2,5 +2,6 @@
 
 from cnnjax.onednn.convolution import Convolution
 from cnnjax.onednn.handler import computes, convolve
+from cnnjax.onednn.library import version
 
-__all__ = ["Convolution", "computes", "convolve"]
+__all__ = ["Convolution", "computes", "convolve", "version"]

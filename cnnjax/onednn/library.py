@@ -23,13 +23,18 @@ PACKAGE, FILE = "onednn-cpu-gomp", "libdnnl.so.3"
 CPU = 1
 UNIMPLEMENTED = 3
 IN_ORDER = 1
-SIZES, POINTERS = ("dnnl_memory_desc_get_size",), ("dnnl_primitive_desc_query_md",)
 
 Handle = ctypes.c_void_p
 
 
 class Refused(RuntimeError):
     """oneDNN does not compute what was asked for."""
+
+
+class Version(ctypes.Structure):
+    """The beginning of dnnl_version_t."""
+
+    _fields_ = tuple((part, ctypes.c_int) for part in ("major", "minor", "patch"))
 
 
 class Library:
@@ -44,10 +49,9 @@ class Library:
         finally:
             if not given:
                 del os.environ["OMP_WAIT_POLICY"]
-        for name in SIZES:
-            getattr(self.functions, name).restype = ctypes.c_size_t
-        for name in POINTERS:
-            getattr(self.functions, name).restype = Handle
+        self.functions.dnnl_memory_desc_get_size.restype = ctypes.c_size_t
+        self.functions.dnnl_primitive_desc_query_md.restype = Handle
+        self.functions.dnnl_version.restype = ctypes.POINTER(Version)
         self.engine = self.create("dnnl_engine_create", CPU, ctypes.c_size_t(0))
         self.stream = self.create("dnnl_stream_create", self.engine, IN_ORDER)
         self.turn = threading.Lock()
@@ -64,6 +68,12 @@ class Library:
         handle = Handle()
         self.call(name, ctypes.byref(handle), *arguments)
         return handle
+
+    @property
+    def version(self) -> str:
+        """As "3.2.0"."""
+        found = self.functions.dnnl_version().contents
+        return f"{found.major}.{found.minor}.{found.patch}"
 
     def text(self, name: str, *arguments) -> str:
         """Returns the text that a function stores so."""
@@ -99,3 +109,9 @@ def candidates() -> list[str]:
     except importlib.metadata.PackageNotFoundError:
         files = []
     return [*(str(file.locate()) for file in files if file.name == FILE), FILE]
+
+
+def version() -> str | None:
+    """Returns the version of the oneDNN in use, or None where there is none."""
+    found = library()
+    return found and found.version

@@ -11,6 +11,8 @@ from typing import Any
 
 import jax
 
+from cnnjax import onednn
+
 PACKAGES = ("cnnjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy",
             "tensorflow-datasets", "ml_collections")  # fmt: skip
 
@@ -30,6 +32,8 @@ def describe() -> dict[str, Any]:
             "count": len(devices),
             "processes": jax.process_count(),
         },
+        # Last bits depend on it.
+        "oneDNN": onednn.version() if devices[0].platform == "cpu" else None,
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
         "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", ""),
     }
