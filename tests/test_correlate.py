@@ -183,6 +183,13 @@ def test_a_sum_over_positions_is_one(shape):
     np.testing.assert_allclose(back(jnp.asarray(x))[0], expected, atol=1e-4)
 
 
+def test_a_sum_of_half_precision_is_rounded_once():
+    x = jnp.asarray(np.random.default_rng(0).normal(1, 1, (400, 7)), jnp.bfloat16)
+    found = channels.channel_sum(x)
+    assert found.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(found, x.astype(jnp.float32).sum(0).astype(jnp.bfloat16))
+
+
 @pytest.mark.parametrize("shape", [(3, 3, 16, 128), (40, 128), (7, 5), ()])
 def test_a_sum_of_squares_is_one(shape):
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)

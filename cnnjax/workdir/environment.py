@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from cnnjax import onednn
+from cnnjax import compiler, onednn
 
 PACKAGES = ("cnnjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy",
             "tensorflow-datasets", "ml_collections")  # fmt: skip
@@ -33,7 +33,7 @@ def describe() -> dict[str, Any]:
             "processes": jax.process_count(),
         },
         # Last bits depend on it.
-        "oneDNN": onednn.version() if devices[0].platform == "cpu" else None,
+        "oneDNN": onednn.version() if compiler.rewrites() else None,
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
         "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", ""),
     }
