@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from cnnjax.layers.apart import apart
 from cnnjax.layers.window import Window
 
 Shape = Sequence[int]
@@ -164,7 +165,7 @@ def form_to_weights(
     if window.groups > 1:
         return None
     product = pixels_by_gradient if crowded(gradient.shape[1:-1], x.shape[1:-1]) else by_channels
-    return partial(apart, product)
+    return partial(unmerged, product)
 
 
 def pixels_by_gradient(window: Window, x: jax.Array, kernel: Shape, gradient: jax.Array):
@@ -194,23 +195,16 @@ def by_channels(window: Window, x: jax.Array, kernel: Shape, gradient: jax.Array
     return jnp.moveaxis(result, 0, -2)
 
 
-def apart(
+def unmerged(
     product: Callable[..., jax.Array],
     window: Window,
     x: jax.Array,
     weights: jax.Array,
     gradient: jax.Array,
 ) -> jax.Array:
-    """Returns the gradient of the weights by `product`, in a branch, into which XLA merges nothing.
-
-    The branch is not taken when the first number of the gradient is nan; then so is the result.
-    """
+    """Returns the gradient of the weights by `product`, kept apart."""
 
     def taken(x: jax.Array, gradient: jax.Array) -> jax.Array:
         return product(window, x, weights.shape[:-2], gradient)
 
-    def nan(*_: jax.Array) -> jax.Array:
-        return jnp.broadcast_to(first, weights.shape)
-
-    first = gradient[(0,) * gradient.ndim]
-    return lax.cond(first == first, taken, nan, x, gradient)
+    return apart(taken, weights.shape, x, gradient)

@@ -21,6 +21,7 @@ from jax import lax
 from cnnjax import compiler
 from cnnjax.errors import InputError
 from cnnjax.layers import tiles
+from cnnjax.layers.apart import apart
 from cnnjax.layers.window import Padding, Size, Widths, by, check_fits, each, pad_widths, spatial
 from cnnjax.registry import Table
 
@@ -50,6 +51,8 @@ def max_pool(
     placed = place(x, window, stride, padding, ceil_mode)
     if tiled(x, placed):
         return max_of_tiles(x, placed)
+    if jnp.issubdtype(x.dtype, jnp.floating) and compiler.rewrites():
+        return max_apart(x, placed)
     return reduce_windows(x, lowest, lax.max, larger, placed)
 
 
@@ -78,6 +81,30 @@ def tiles_backward(windows: Windows, kept: tuple, gradient: jax.Array) -> tuple[
 
 
 max_of_tiles.defvjp(tiles_forward, tiles_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def max_apart(x: jax.Array, windows: Windows) -> jax.Array:
+    """Returns the largest value of each window, as `max_pool`.
+
+    Its gradient is computed once. XLA on a CPU otherwise does so in everything that uses it, as
+    often as a normalisation before the pooling does: 9 ms of a step of ResNet-50 at 64x64.
+    """
+    return reduce_windows(x, -jnp.inf, lax.max, larger, windows)
+
+
+def apart_forward(x: jax.Array, windows: Windows) -> tuple[jax.Array, jax.Array]:
+    return reduce_windows(x, -jnp.inf, lax.max, larger, windows), x
+
+
+def apart_backward(windows: Windows, x: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
+    def winners(x: jax.Array, gradient: jax.Array) -> jax.Array:
+        return jax.vjp(lambda x: apart_forward(x, windows)[0], x)[1](gradient)[0]
+
+    return (apart(winners, x.shape, x, gradient),)
+
+
+max_apart.defvjp(apart_forward, apart_backward)
 
 
 def larger(a: jax.Array, b: jax.Array) -> jax.Array:
