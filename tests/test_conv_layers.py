@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 
 from cnnjax.errors import InputError
-from cnnjax.layers import Conv, ConvBN, Dense, DepthwiseConv, SeparableConv, he_normal
+from cnnjax.layers import BatchNorm, Conv, ConvBN, Dense, DepthwiseConv, SeparableConv, he_normal
 from tests.gradients import assert_same_function
 
 
@@ -233,3 +233,32 @@ def test_convolution_normalisation_and_activation_come_in_this_order():
 def test_an_impossible_convolution_is_refused_in_words(layer, sizes, message):
     with pytest.raises(InputError, match=message):
         jax.eval_shape(layer.init, jax.random.key(0), jnp.zeros((1, *sizes)))
+
+
+@pytest.mark.parametrize("act", ["relu", "tanh"])
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("norm", [BatchNorm, None])
+def test_a_unit_in_evaluation_is_its_parts_one_by_one(norm, kernel, act):
+    unit = ConvBN(24, kernel, norm=norm, act=act, use_bias=True)
+    draw = np.random.default_rng(0)
+    x, shortcut = (jnp.asarray(draw.normal(size=(4, 9, 9, n)), jnp.float32) for n in (16, 24))
+    shapes = unit.init(jax.random.key(0), x)
+    variables = jax.tree.map(
+        lambda leaf: jnp.asarray(draw.uniform(0.5, 1.5, leaf.shape), jnp.float32), shapes
+    )
+    parts, seen = unit.apply(variables, x, shortcut, mutable=["intermediates"])
+    assert not seen
+    scale = float(jnp.max(jnp.abs(parts)))
+    whole = jax.jit(unit.apply)(variables, x, shortcut)
+    np.testing.assert_allclose(whole, parts, atol=2e-6 * scale, rtol=0)
+
+    def total(variables, x, shortcut, **options):
+        found = unit.apply(variables, x, shortcut, **options)
+        return jnp.sum(jnp.sin(found[0] if options else found))
+
+    mine = jax.grad(total, (0, 1, 2))(variables, x, shortcut)
+    theirs = jax.grad(total, (0, 1, 2))(variables, x, shortcut, mutable=["intermediates"])
+    for a, b in zip(jax.tree.leaves(mine), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5 * float(jnp.max(jnp.abs(b))), rtol=0)
+    _, seen = unit.apply(variables, x, capture_intermediates=True, mutable=["intermediates"])
+    assert seen["intermediates"].keys() == {"conv", "__call__"} | ({"norm"} if norm else set())

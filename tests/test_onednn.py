@@ -33,24 +33,34 @@ CASES = {
     "in a row": ((4, 30, 3), (4, 3, 5), Window((2,), ((1, 2),), (1,))),
     "in space": ((2, 4, 5, 6, 3), (3, 2, 3, 3, 8), Window((1,) * 3, (*SAME, (0, 1)), (1,) * 3)),
 }
-EXACT = {"x": forms.plain_to_x, "weights": forms.plain_to_weights, "y": forms.plain}
+EVERYTHING = ("bias", "scale", "shift", "shortcut", "relu")
+AFTER = {"bias": ("bias",), "relu": ("relu",), "a sum": ("shift", "shortcut"),
+         "everything": EVERYTHING}  # fmt: skip
+WANTED = ("x", "weights", "y")
 present = pytest.mark.skipif(libraries.library() is None, reason="oneDNN is not installed")
 
 
-def arrays(case):
+def arrays(case, then=()):
     shape, weights, window = CASES[case]
     draw = np.random.default_rng(0)
-    x, w = (jnp.asarray(draw.normal(size=s), jnp.float32) for s in (shape, weights))
-    y = jnp.asarray(draw.normal(size=forms.plain(window, x, w).shape), jnp.float32)
-    return {"x": x, "weights": w, "y": y}, window
+
+    def some(shape):
+        return jnp.asarray(draw.normal(size=shape), jnp.float32)
+
+    named = {"x": some(shape), "weights": some(weights)}
+    named["y"] = some(forms.plain(window, **named).shape)
+    shapes = dict.fromkeys(("bias", "scale", "shift"), weights[-1:])
+    shapes["shortcut"] = named["y"].shape
+    return named | {name: some(shapes[name]) for name in then if name != "relu"}, window
 
 
-def asked(wanted, case):
-    """Returns the convolution of a case, its operands, and what XLA computes of them."""
-    named, window = arrays(case)
-    convolution = onednn.Convolution(wanted, *(a.shape for a in named.values()), *window)
-    given = list(named.values())[: 2 if wanted == "y" else 3]
-    return convolution, [named[n] for n in convolution.operands], EXACT[wanted](window, *given)
+def asked(wanted, case, then=()):
+    """Returns the convolution of a case, the arrays, and what XLA computes of them."""
+    named, window = arrays(case, then)
+    sizes = [named[name].shape for name in ("x", "weights", "y")]
+    convolution = onednn.Convolution(wanted, *sizes, *window, then)
+    exact = correlate.complete(wanted, correlate.PLAIN[wanted], window, "relu" in then, named)
+    return convolution, named, exact[wanted]
 
 
 def close(found, expected):
@@ -60,47 +70,69 @@ def close(found, expected):
 
 
 @present
-@pytest.mark.parametrize("wanted", EXACT)
+@pytest.mark.parametrize("wanted", WANTED)
 @pytest.mark.parametrize("case", CASES)
 def test_every_array_is_that_of_xla(case, wanted):
-    convolution, operands, expected = asked(wanted, case)
+    convolution, named, expected = asked(wanted, case)
     assert onednn.computes(convolution)
-    close(jax.jit(partial(onednn.convolve, convolution))(*operands), expected)
+    close(jax.jit(partial(onednn.convolve, convolution))(named), expected)
+
+
+@present
+@pytest.mark.parametrize("then", AFTER)
+@pytest.mark.parametrize("case", CASES)
+def test_so_is_all_that_follows_the_products(case, then):
+    convolution, named, expected = asked("y", case, AFTER[then])
+    assert onednn.computes(convolution)
+    close(jax.jit(partial(onednn.convolve, convolution))(named), expected)
+
+
+@present
+def test_what_is_no_number_stays_so():
+    convolution, named, _ = asked("y", "usual", ("bias", "relu"))
+    named["x"] = named["x"].at[1].set(jnp.nan)
+    found = onednn.convolve(convolution, named)
+    assert jnp.isnan(found[1]).all() and (found[0] >= 0).all()
+
+
+def result(convolution):
+    """Returns the function of x and weights that computes y."""
+    return lambda x, weights: onednn.convolve(convolution, {"x": x, "weights": weights})
 
 
 @present
 def test_it_can_be_batched():
-    convolution, (x, weights), expected = asked("y", "usual")
-    several = jax.vmap(partial(onednn.convolve, convolution), (0, None))
-    found = several(jnp.stack([x, 2 * x, -x]), weights)
+    convolution, named, expected = asked("y", "usual")
+    several = jnp.stack([named["x"], 2 * named["x"], -named["x"]])
+    found = jax.vmap(result(convolution), (0, None))(several, named["weights"])
     close(found, jnp.stack([expected, 2 * expected, -expected]))
 
 
 @present
 def test_threads_take_turns_and_get_their_own_results():
-    convolution, (x, weights), expected = asked("y", "usual")
-    compute = jax.jit(partial(onednn.convolve, convolution))
+    convolution, named, expected = asked("y", "usual")
+    compute, x, weights = jax.jit(result(convolution)), named["x"], named["weights"]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         found = list(
             pool.map(lambda factor: compute(factor * x, weights), map(float, range(1, 65)))
         )
-    for i, result in enumerate(found):
-        close(result / (i + 1), expected)
+    for i, each in enumerate(found):
+        close(each / (i + 1), expected)
 
 
 @present
-def test_the_same_bits_come_out_every_time():
-    for wanted in EXACT:
-        convolution, operands, _ = asked(wanted, "usual")
-        compute = jax.jit(partial(onednn.convolve, convolution))
-        first = np.asarray(compute(*operands))
-        for _ in range(5):
-            np.testing.assert_array_equal(compute(*operands), first)
+@pytest.mark.parametrize("wanted", WANTED)
+def test_the_same_bits_come_out_every_time(wanted):
+    convolution, named, _ = asked(wanted, "usual")
+    compute = jax.jit(partial(onednn.convolve, convolution))
+    first = np.asarray(compute(named))
+    for _ in range(5):
+        np.testing.assert_array_equal(compute(named), first)
 
 
 @present
 def test_what_it_cannot_do_is_said_before_and_raised_within(monkeypatch):
-    convolution, operands, _ = asked("y", "usual")
+    convolution, named, _ = asked("y", "usual")
     wrong = convolution._replace(y=(4, 9, 9, 48))  # no window has such a result
     assert not onednn.computes(wrong)
 
@@ -109,7 +141,7 @@ def test_what_it_cannot_do_is_said_before_and_raised_within(monkeypatch):
 
     monkeypatch.setattr(Program, "__call__", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="ValueError: the reason"):
-        jax.block_until_ready(jax.jit(partial(onednn.convolve, convolution))(*operands))
+        jax.block_until_ready(jax.jit(partial(onednn.convolve, convolution))(named))
 
 
 @present
@@ -121,16 +153,17 @@ def test_an_interface_that_xla_does_not_have_is_not_used(monkeypatch):
     assert onednn.computes(convolution)
 
 
-def takes(case, wanted="y", dtype=jnp.float32):
-    named, window = arrays(case)
-    given = [jnp.asarray(a, dtype) for a in named.values()]
-    return correlate.by_onednn(wanted, window, *given) is not None
+def takes(case, wanted="y", dtype=jnp.float32, then=()):
+    named, window = arrays(case, then)
+    given = {name: jnp.asarray(a, dtype) for name, a in named.items()}
+    return correlate.by_onednn(wanted, window, given) is not None
 
 
 @present
 def test_layers_use_it_where_it_is_quicker():
     assert takes("usual") and takes("usual", "x") and takes("usual", "weights")
     assert not takes("pointwise") and not takes("pointwise", "x")  # a matrix product
+    assert not takes("pointwise", then=("bias",)) and takes("pointwise", then=("scale", "shift"))
     assert takes("pointwise", "weights") and takes("groups")
     assert not takes("left over") and takes("left over", "x")  # few outputs
     assert not takes("usual", dtype=jnp.bfloat16)
@@ -139,25 +172,49 @@ def test_layers_use_it_where_it_is_quicker():
     assert correlate.correlate(x, jnp.ones((3, 3, 40, 48)), same).shape == (0, 9, 8, 48)
 
 
+CALL = "custom_call @cnnjax_onednn_convolution"
+
+
 @present
 def test_layers_reach_it_in_both_directions():
-    named, window = arrays("groups")
+    named, window = arrays("groups", ("bias",))
+    y = named.pop("y")
 
-    def both(x, weights, y):
-        result, back = jax.vjp(partial(correlate.correlate, window=window), x, weights)
-        return result, back(y)
+    def both(named):
+        found, back = jax.vjp(lambda named: correlate.correlate(window=window, **named), named)
+        return found, back(y)[0]
 
-    text = jax.jit(both).lower(**named).as_text()
-    assert text.count("custom_call @cnnjax_onednn_convolution") == 3
+    text = jax.jit(both).lower(named).as_text()
+    assert text.count(CALL) == 3
     assert "stablehlo.convolution" not in text
-    result, (to_x, to_weights) = jax.jit(both)(**named)
-    close(result, forms.plain(window, named["x"], named["weights"]))
-    close(to_x, forms.plain_to_x(window, **renamed(named)))
-    close(to_weights, forms.plain_to_weights(window, **renamed(named)))
+    found, gradients = jax.jit(both)(named)
+    close(found, forms.plain(window, named["x"], named["weights"]) + named["bias"])
+    close(gradients["x"], forms.plain_to_x(window, named["x"], named["weights"], y))
+    close(gradients["weights"], forms.plain_to_weights(window, named["x"], named["weights"], y))
+    close(gradients["bias"], y.sum((0, 1, 2)))
 
 
-def renamed(named):
-    return {"x": named["x"], "weights": named["weights"], "gradient": named["y"]}
+@present
+@pytest.mark.parametrize("case", ["usual", "pointwise", "left over"])
+def test_all_that_follows_is_one_pass_unless_a_gradient_is_taken(case, monkeypatch):
+    named, window = arrays(case, EVERYTHING)
+    y = named.pop("y")
+
+    def run(named):
+        return correlate.correlate(window=window, relu=True, **named)
+
+    def both(named):
+        found, back = jax.vjp(run, named)
+        return found, back(y)[0]
+
+    lowered = jax.jit(run).lower(named).as_text()
+    assert (CALL in lowered) == ("stablehlo.add" not in lowered) == (case != "left over")
+    quick = run(named), both(named)
+    monkeypatch.setenv("CNNJAX_PLAIN", "1")
+    for mine, theirs in zip(
+        jax.tree.leaves(quick), jax.tree.leaves((run(named), both(named))), strict=True
+    ):
+        close(mine, theirs)
 
 
 CODE = """

@@ -205,12 +205,11 @@ class NoShortcut(nn.Module):
 
     features: int
     stride: int
-    act: str
     unit: object
 
     @nn.compact
     def __call__(self, x):
-        block = resnet.Basic(self.features, self.stride, self.act, self.unit)
+        block = resnet.Basic(self.features, self.stride, self.unit)
         return block(x) - nn.relu(x)
 
 

@@ -8,6 +8,7 @@ from cnnjax.layers.conv import (
     ConvBN,
     DepthwiseConv,
     SeparableConv,
+    activated,
     he_normal,
 )
 from cnnjax.layers.dropout import Dropout
@@ -36,6 +37,7 @@ __all__ = [
     "Dropout",
     "GroupNorm",
     "SeparableConv",
+    "activated",
     "average_pool",
     "geometric_pool",
     "global_average_pool",

@@ -16,7 +16,6 @@ from flax.linen.dtypes import promote_dtype
 
 from cnnjax.errors import InputError
 from cnnjax.layers.activation import ACTIVATIONS
-from cnnjax.layers.channels import spread
 from cnnjax.layers.correlate import correlate
 from cnnjax.layers.norm import BatchNorm
 from cnnjax.layers.window import Padding, Size, Window, check_fits, each, pad_widths, spatial
@@ -54,7 +53,8 @@ class Conv(nn.Module):
     bias_init: nn.initializers.Initializer = nn.initializers.zeros
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, relu: bool = False, **after: jax.Array) -> jax.Array:
+        """Returns the convolution of x; `relu` and `after` are those of `correlate`."""
         sizes, channels = spatial(x), x.shape[-1]
         dimensions = len(sizes)
         kernel = each(self.kernel, dimensions, "kernel")
@@ -74,8 +74,10 @@ class Conv(nn.Module):
         if isinstance(self.padding, str) and self.padding in ("edge", "reflect"):
             x = jnp.pad(x, ((0, 0), *widths, (0, 0)), mode=self.padding)
             widths = ((0, 0),) * dimensions
-        x = correlate(x, weights, Window(stride, widths, dilation, self.groups))
-        return x if bias is None else x + spread(bias, x.shape)
+        if bias is not None:
+            after["bias"] = bias + after["bias"] if "bias" in after else bias
+        window = Window(stride, widths, dilation, self.groups)
+        return correlate(x, weights, window, relu, **after)
 
 
 def check_groups(groups: int, channels: int, features: int) -> None:
@@ -159,6 +161,18 @@ class SeparableConv(nn.Module):
         )(x)
 
 
+def activated(conv: Conv, x: jax.Array, act: str) -> jax.Array:
+    """Returns the activation named `act` of conv(x), at once if that can be and nobody looks."""
+    if act == "relu" and not observed(conv):
+        return conv(x, relu=True)
+    return ACTIVATIONS[act](conv(x))
+
+
+def observed(module: nn.Module) -> bool:
+    """Returns whether the module is to show what its submodules compute, one by one."""
+    return module.is_initializing() or module.is_mutable_collection("intermediates")
+
+
 class ConvBN(nn.Module):
     """Convolution, normalisation, activation: the unit of most networks since 2015.
 
@@ -184,8 +198,9 @@ class ConvBN(nn.Module):
     kernel_init: nn.initializers.Initializer = he_normal
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        x = Conv(
+    def __call__(self, x: jax.Array, shortcut: jax.Array | None = None) -> jax.Array:
+        """Returns what the unit makes of x; `shortcut` is added before the activation."""
+        conv = Conv(
             self.features,
             self.kernel,
             self.stride,
@@ -195,7 +210,20 @@ class ConvBN(nn.Module):
             dtype=self.dtype,
             kernel_init=self.kernel_init,
             name="conv",
-        )(x)
-        if self.norm is not None:
-            x = self.norm(name="norm")(x)
-        return ACTIVATIONS[self.act](x)
+        )
+        norm = None if self.norm is None else self.norm(name="norm")
+        act, rest = ACTIVATIONS[self.act], {} if shortcut is None else {"shortcut": shortcut}
+        if self.at_once(norm, x, *rest.values()):
+            after = rest if norm is None else norm.constants() | rest
+            x = conv(x, relu=self.act == "relu", **after)
+            return x if self.act == "relu" else act(x)
+        x = conv(x)
+        if norm is not None:
+            x = norm(x)
+        return act(sum(rest.values(), x))
+
+    def at_once(self, norm: nn.Module | None, *arrays: jax.Array) -> bool:
+        """Returns whether what follows the convolution is constant, and nobody looks in between."""
+        constant = norm is None or (isinstance(norm, BatchNorm) and not norm.train)
+        single = all(a.dtype == jnp.float32 for a in arrays) and self.dtype in (None, jnp.float32)
+        return constant and single and not observed(self)

@@ -73,6 +73,19 @@ class BatchNorm(nn.Module):
             values = values + spread(bias, values.shape)
         return values.astype(self.dtype or x.dtype)
 
+    def constants(self) -> dict[str, jax.Array]:
+        """Returns what evaluation adds first, multiplies with and adds at last: see `correlate`.
+
+        Each is (channels,); to be called where the variables are there already.
+        """
+        mean, var = (self.get_variable("batch_stats", name) for name in ("mean", "var"))
+        values = {"bias": -mean, "scale": lax.rsqrt(var + self.epsilon)}
+        if self.use_scale:
+            values["scale"] = values["scale"] * self.get_variable("params", "scale")
+        if self.use_bias:
+            values["shift"] = self.get_variable("params", "bias")
+        return values
+
     def average(self, statistic: jax.Array) -> jax.Array:
         """Returns the statistic of the global batch."""
         if self.axis_name is None or self.is_initializing():

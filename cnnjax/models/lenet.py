@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax.layers import ACTIVATIONS, POOLS, Conv, Dense
+from cnnjax.layers import ACTIVATIONS, POOLS, Conv, Dense, activated
 from cnnjax.registry import Table
 
 
@@ -41,8 +41,9 @@ class LeNet(nn.Module):
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         act, pool = ACTIVATIONS[self.act], POOLS[self.pool]
         conv = partial(Conv, kernel=self.kernel, dtype=self.dtype)
-        x = pool(act(conv(self.features[0], padding=self.padding, name="c1")(x)))
-        x = pool(act(conv(self.features[1], padding="valid", name="c3")(x)))
+        c1 = conv(self.features[0], padding=self.padding, name="c1")
+        x = pool(activated(c1, x, self.act))
+        x = pool(activated(conv(self.features[1], padding="valid", name="c3"), x, self.act))
         x = x.reshape(len(x), -1)
         for i, units in enumerate(self.units):
             x = act(Dense(units, dtype=self.dtype, name=f"f{i + 5}")(x))

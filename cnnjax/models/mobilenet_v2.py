@@ -31,8 +31,9 @@ class Block(nn.Module):
         x = self.unit(inner, 3, self.stride, padding=self.padding, groups=inner, name="depthwise")(
             x
         )
-        x = self.unit(self.features, 1, act="linear", name="project")(x)
-        return x + shortcut if x.shape == shortcut.shape else x
+        same = self.stride == 1 and shortcut.shape[-1] == self.features
+        project = self.unit(self.features, 1, act="linear", name="project")
+        return project(x, shortcut if same else None)
 
 
 class MobileNetV2(nn.Module):

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax.layers import ACTIVATIONS, GLOBAL_POOLS, NORMS, POOLS, ConvBN, Dense
+from cnnjax.layers import GLOBAL_POOLS, NORMS, POOLS, ConvBN, Dense
 from cnnjax.registry import Table
 
 
@@ -24,15 +24,13 @@ class Basic(nn.Module):
 
     features: int
     stride: int
-    act: str
     unit: Callable[..., nn.Module]
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shortcut = shortcut_of(x, self.features, self.stride, self.unit)
         x = self.unit(self.features, 3, self.stride, padding=1, name="conv1")(x)
-        x = self.unit(self.features, 3, padding=1, act="linear", name="conv2")(x)
-        return ACTIVATIONS[self.act](x + shortcut)
+        return self.unit(self.features, 3, padding=1, name="conv2")(x, shortcut)
 
 
 class Bottleneck(nn.Module):
@@ -43,7 +41,6 @@ class Bottleneck(nn.Module):
     groups: int
     stride_on: str
     stride: int
-    act: str
     unit: Callable[..., nn.Module]
 
     @nn.compact
@@ -53,8 +50,7 @@ class Bottleneck(nn.Module):
         shortcut = shortcut_of(x, self.features, self.stride, self.unit)
         x = self.unit(self.inner, 1, first, name="conv1")(x)
         x = self.unit(self.inner, 3, second, padding=1, groups=self.groups, name="conv2")(x)
-        x = self.unit(self.features, 1, act="linear", name="conv3")(x)
-        return ACTIVATIONS[self.act](x + shortcut)
+        return self.unit(self.features, 1, name="conv3")(x, shortcut)
 
 
 def shortcut_of(x: jax.Array, features: int, stride: int, unit: Any) -> jax.Array:
@@ -108,7 +104,7 @@ class ResNet(nn.Module):
             for j in range(count):
                 stride = 2 if i > 0 and j == 0 else 1
                 name = f"stage{i + 1}_block{j + 1}"
-                x = block(stride=stride, act=self.act, unit=unit, name=name)(x)
+                x = block(stride=stride, unit=unit, name=name)(x)
         x = GLOBAL_POOLS[self.global_pool](x)
         x = Dense(self.classes, dtype=self.dtype, name="head")(x)
         return x.astype(jnp.promote_types(x.dtype, jnp.float32))

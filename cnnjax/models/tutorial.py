@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax.layers import ACTIVATIONS, POOLS, Conv, Dense, Dropout
+from cnnjax.layers import ACTIVATIONS, POOLS, Conv, Dense, Dropout, activated
 from cnnjax.registry import Table
 
 # Keras' default for every layer, so that an example written for Keras starts as it does there.
@@ -52,17 +52,16 @@ class ConvNet(nn.Module):
         dropout = partial(Dropout, train=train, axis_name=self.axis_name)
         for i, block in enumerate(self.blocks, 1):
             for j, features in enumerate(block, 1):
-                x = act(
-                    Conv(
-                        features,
-                        self.kernel,
-                        self.stride,
-                        self.padding,
-                        dtype=self.dtype,
-                        kernel_init=glorot_uniform,
-                        name=f"block{i}_conv{j}",
-                    )(x)
+                conv = Conv(
+                    features,
+                    self.kernel,
+                    self.stride,
+                    self.padding,
+                    dtype=self.dtype,
+                    kernel_init=glorot_uniform,
+                    name=f"block{i}_conv{j}",
                 )
+                x = activated(conv, x, self.act)
             if self.pool_last or i < len(self.blocks):
                 x = pool(x, self.pool_size)
         x = dropout(self.dropout_rate)(x)

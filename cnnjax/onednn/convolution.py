@@ -1,7 +1,8 @@
 """Convolutions of oneDNN: what one computes, and the calls that do.
 
 A convolution has three arrays, x, weights and y, and each can be computed from the others: the
-result y, and the gradients of x and of the weights. Images lie in memory as in JAX, channels last.
+result y, and the gradients of x and of the weights. What is done to the products afterwards, a bias
+first, is done while they are still in registers. Images lie in memory as in JAX, channels last.
 Weights are rearranged from and into the layout that the kernel wants, which depends on the
 processor.
 """
@@ -12,20 +13,27 @@ import ctypes
 import functools
 import math
 import threading
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from cnnjax.onednn.library import Handle, Library, Refused, library
 
 # Of dnnl_types.h and dnnl_common_types.h.
 FLOAT32, ANY_LAYOUT, TRAINING, DIRECT, OWN_SCRATCHPAD = 3, 1, 64, 1, 1
-SRC, DST, WEIGHTS, SCRATCHPAD, DIFF_SRC, DIFF_DST, DIFF_WEIGHTS = 1, 17, 33, 80, 129, 145, 161
+SRC, SECOND_SRC, DST, WEIGHTS, BIAS, SCRATCHPAD = 1, 2, 17, 33, 41, 80
+DIFF_SRC, DIFF_DST, DIFF_WEIGHTS = 129, 145, 161
 NAME_OF_KERNEL, LAYOUT_OF = 8, 255
-# Of the kernel that computes an array: its arguments for x, weights and y.
+ADD, MULTIPLY = 0x1FFF0, 0x1FFF1
+# The first operation after the products has arguments from here on, the second from twice this.
+AFTERWARDS = 32768
+# Of the kernel that computes an array: its arguments for these.
 ARGUMENTS = {
-    "x": (DIFF_SRC, WEIGHTS, DIFF_DST),
-    "weights": (SRC, DIFF_WEIGHTS, DIFF_DST),
-    "y": (SRC, WEIGHTS, DST),
+    "x": {"x": DIFF_SRC, "weights": WEIGHTS, "y": DIFF_DST},
+    "weights": {"x": SRC, "weights": DIFF_WEIGHTS, "y": DIFF_DST},
+    "y": {"x": SRC, "weights": WEIGHTS, "bias": BIAS, "y": DST},
 }
+# oneDNN's own ReLU makes zeros of nan; a slope of zero below zero does not, nor of minus infinity.
+ZERO = ctypes.c_float(0)
 # Bytes to which every part of the scratch memory is aligned: a line of the cache.
 LINE = 64
 
@@ -42,6 +50,9 @@ class Convolution(NamedTuple):
       weights: (*kernel, channels / groups, features).
       y: (batch, *outputs, features).
       stride, padding, dilation: per spatial dimension; padding as (before, after).
+      then: what is done to y after the products, in this order: "bias", "scale", "shift", which add
+        or multiply with (features,), "shortcut", which adds an array like y, and "relu". Empty for
+        a gradient: that of a bias with it takes oneDNN longer than both take alone.
     """
 
     wanted: str
@@ -52,11 +63,19 @@ class Convolution(NamedTuple):
     padding: tuple[tuple[int, int], ...]
     dilation: Shape
     groups: int
+    then: tuple[str, ...] = ()
 
     @property
     def operands(self) -> list[str]:
         """The names of the arrays that it is computed from, in order."""
-        return [name for name in ARGUMENTS if name != self.wanted]
+        names = ("x", "weights", "y", *self.then)
+        return [name for name in names if name not in (self.wanted, "relu")]
+
+    def shape(self, name: str) -> Shape:
+        """Returns the shape of an array."""
+        if name in ("bias", "scale", "shift"):
+            return self.y[-1:]
+        return self.y if name == "shortcut" else getattr(self, name)
 
 
 class Argument(ctypes.Structure):
@@ -79,25 +98,28 @@ class Prepared(NamedTuple):
 
 
 class Program:
-    """The calls that compute an array of a convolution.
+    """The calls that compute arrays of a convolution.
 
-    An argument's place is "x", "weights", "y", or an offset in the scratch memory, of which
+    An argument's place is the name of an array, or an offset in the scratch memory, of which
     `scratch` bytes are needed.
     """
 
     def __init__(self, convolution: Convolution, found: Library) -> None:
         self.library = found
         self.scratch = 0
-        images, outputs = self.images(convolution.x), self.images(convolution.y)
         natural, free = self.filters(convolution)
-        description = self.describe(convolution, images, free, outputs)
+        layouts = {"x": self.images(convolution.x), "y": self.images(convolution.y)}
+        if "bias" in convolution.then:
+            layouts["bias"] = self.strided(convolution.shape("bias"), (1,))
+        attributes, rest = self.afterwards(convolution, layouts["y"])
+        description = self.describe(convolution, layouts | {"weights": free}, attributes)
         numbers = ARGUMENTS[convolution.wanted]
-        chosen = self.layout(description, numbers[1])
+        chosen = self.layout(description, numbers["weights"])
         same = found.functions.dnnl_memory_desc_equal(natural, chosen)
         weights = (natural, "weights") if same else (chosen, self.reserve(chosen))
-        sides = ((images, "x"), weights, (outputs, "y"))
-        arguments = [(number, *side) for number, side in zip(numbers, sides, strict=True)]
-        self.steps = [self.step(description, arguments)]
+        sides = {name: (layout, name) for name, layout in layouts.items()} | {"weights": weights}
+        arguments = [(numbers[name], *side) for name, side in sides.items()]
+        self.steps = [self.step(description, arguments + rest)]
         if not same:
             change = (natural, "weights"), weights
             if convolution.wanted == "weights":
@@ -128,30 +150,50 @@ class Program:
         name = "dnnl_memory_desc_create_with_strides"
         return self.library.create(name, len(sizes), dims(sizes), FLOAT32, dims(strides))
 
-    def describe(self, convolution: Convolution, *layouts: Handle) -> Handle:
+    def describe(
+        self, convolution: Convolution, layouts: Mapping[str, Handle], attributes: Handle
+    ) -> Handle:
         """Returns the description of the kernel; raises Refused where oneDNN has no quick one."""
-        images, weights, outputs = layouts
         before, after = zip(*convolution.padding, strict=True)
         apart = [step - 1 for step in convolution.dilation]
         window = [dims(sizes) for sizes in (convolution.stride, apart, before, after)]
-        layouts_with_bias = (images, weights, None, outputs)
-        create, engine, rest = self.library.create, self.library.engine, [self.attributes]
+        sides = [layouts.get(name) for name in ("x", "weights", "bias", "y")]
+        create, engine = self.library.create, self.library.engine
         name = "dnnl_convolution_forward_primitive_desc_create"
-        description = create(name, engine, TRAINING, DIRECT, *layouts_with_bias, *window, *rest)
+        description = create(name, engine, TRAINING, DIRECT, *sides, *window, attributes)
         if convolution.wanted == "x":
             name = "dnnl_convolution_backward_data_primitive_desc_create"
-            description = create(name, engine, DIRECT, *layouts, *window, description, *rest)
+            sides = [layouts[name] for name in ("x", "weights", "y")]
+            description = create(name, engine, DIRECT, *sides, *window, description, attributes)
         if convolution.wanted == "weights":
             name = "dnnl_convolution_backward_weights_primitive_desc_create"
-            description = create(
-                name, engine, DIRECT, *layouts_with_bias, *window, description, *rest
-            )
+            description = create(name, engine, DIRECT, *sides, *window, description, attributes)
         kernel = self.library.text("dnnl_primitive_desc_query", description, NAME_OF_KERNEL, 0)
         if "ref" in kernel:
             raise Refused(f"oneDNN has only {kernel} for {convolution}")
         return description
 
-    @functools.cached_property
+    def afterwards(
+        self, convolution: Convolution, outputs: Handle
+    ) -> tuple[Handle, list[tuple[int, Handle, str]]]:
+        """Returns the attributes that say what follows the products of y, and its arguments."""
+        operations = self.library.create("dnnl_post_ops_create")
+        per_channel = self.images((*(1 for _ in convolution.y[:-1]), convolution.y[-1]))
+        arguments = []
+        for name in convolution.then:
+            first = AFTERWARDS * (len(arguments) + 1)
+            if name == "relu":
+                self.library.call("dnnl_post_ops_append_prelu", operations, 0)
+                arguments.append((first | WEIGHTS, self.strided((1,), (1,)), "zero"))
+            elif name != "bias":
+                layout = outputs if name == "shortcut" else per_channel
+                kind = MULTIPLY if name == "scale" else ADD
+                self.library.call("dnnl_post_ops_append_binary", operations, kind, layout)
+                arguments.append((first | SECOND_SRC, layout, name))
+        attributes = self.attributes()
+        self.library.call("dnnl_primitive_attr_set_post_ops", attributes, operations)
+        return attributes, arguments
+
     def attributes(self) -> Handle:
         attributes = self.library.create("dnnl_primitive_attr_create")
         self.library.call("dnnl_primitive_attr_set_scratchpad_mode", attributes, OWN_SCRATCHPAD)
@@ -178,7 +220,7 @@ class Program:
         """Returns the copy from one layout and place into another."""
         engine = self.library.engine
         name, ends = "dnnl_reorder_primitive_desc_create", (source[0], engine, target[0], engine)
-        description = self.library.create(name, *ends, self.attributes)
+        description = self.library.create(name, *ends, self.attributes())
         return self.step(description, [(SRC, *source), (DST, *target)])
 
     @functools.cached_property
@@ -198,9 +240,9 @@ class Program:
             prepared.append(Prepared(kernel, list(zip(memories, places, strict=True)), array))
         return prepared
 
-    def __call__(self, x: int, weights: int, y: int, scratch: int) -> None:
+    def __call__(self, places: Mapping[str, int], scratch: int) -> None:
         """Computes with memory at these addresses."""
-        places = {"x": x, "weights": weights, "y": y}
+        places = {"zero": ctypes.addressof(ZERO), **places}
         call = self.library.call
         # The threads of one kernel wait for each other at barriers, busily: with those of a second
         # one in their place they would do so for milliseconds.

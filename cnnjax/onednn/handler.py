@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import ctypes
 import functools
+from collections.abc import Mapping
 from ctypes import POINTER, c_char_p, c_int, c_int64, c_size_t, c_void_p
 from typing import Any
 
@@ -107,9 +108,9 @@ def compute(frame: Frame) -> None:
     text = frame.attributes.texts[0].contents
     wanted, operands, run = planned(ctypes.string_at(text.start, text.length))
     given, made = frame.arguments.buffers, frame.results.buffers
-    addresses = {name: given[i].contents.data for i, name in enumerate(operands)}
-    addresses[wanted], scratch = (made[i].contents.data for i in range(2))
-    run(**addresses, scratch=scratch)
+    places = {name: given[i].contents.data for i, name in enumerate(operands)}
+    places[wanted], scratch = (made[i].contents.data for i in range(2))
+    run(places, scratch)
 
 
 @functools.cache
@@ -139,18 +140,19 @@ def computes(convolution: Convolution) -> bool:
     return program(convolution) is not None and registered()
 
 
-def convolve(convolution: Convolution, *operands: jax.Array) -> jax.Array:
+def convolve(convolution: Convolution, operands: Mapping[str, jax.Array]) -> jax.Array:
     """Returns the array of a convolution that is wanted, as an operation on a CPU.
 
     Args:
       convolution: one that `computes`.
-      operands: float32, the other two of x, weights and y in this order.
+      operands: its `operands` by name, float32; others are left alone.
     """
     found = program(convolution)
     assert found is not None
+    given = [operands[name] for name in convolution.operands]
     results = (
-        shaped_like(operands[0], getattr(convolution, convolution.wanted), jnp.float32),
-        shaped_like(operands[0], (found.scratch,), jnp.uint8),
+        shaped_like(given[0], convolution.shape(convolution.wanted), jnp.float32),
+        shaped_like(given[0], (found.scratch,), jnp.uint8),
     )
     call = jax.ffi.ffi_call(TARGET, results, vmap_method="sequential")
-    return call(*operands, plan=repr(tuple(convolution)))[0]
+    return call(*given, plan=repr(tuple(convolution)))[0]

@@ -204,7 +204,7 @@ def blocks(build=models.build, residual=resnet.Basic) -> Outcome:
     inception = shapes_within(build("googlenet"), 224, 224, 3)["stage1_block1"]
     vgg = shapes_within(build("vgg16"), 224, 224, 3)
     unit = partial(layers.ConvBN, norm=None)
-    block = residual(4, 1, "relu", unit)
+    block = residual(4, 1, unit)
     x = jax.random.normal(jax.random.key(0), (1, 6, 6, 4))
     shapes = jax.eval_shape(block.init, jax.random.key(0), x)
     silent = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes)
