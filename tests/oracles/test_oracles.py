@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import os
 
+import jax
+import numpy as np
 import pytest
 
-from tests.oracles import pair
+from tests.oracles import compare, pair
 from tests.oracles.cases import ORACLES
 
 # What the frameworks warn of is not ours to mend.
@@ -50,3 +52,13 @@ def test_a_network_and_all_its_stages_compute_what_the_oracle_computes(case, par
 def test_in_float64_nothing_but_rounding_is_left(case, tmp_path):
     side = case.sides[0]
     check(case, side, pair.make(case, side, tmp_path).errors(double=True), FLOAT64, "float64")
+
+
+@pytest.mark.parametrize("name", ["resnet18-torchvision", "resnet50-keras", "mobilenet_v2-timm"])
+def test_so_do_units_that_nobody_looks_into(name, tmp_path):
+    case = next(case for case in ORACLES if str(case) == name)
+    both = pair.make(case, case.sides[0], tmp_path)
+    network, variables = both.ours()
+    found = jax.jit(network.apply)(variables, both.images)
+    expected, _ = both.framework.outputs(both.model, both.images, {})
+    assert compare.relative(np.asarray(found), expected) < FLOAT32
