@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax.layers import GLOBAL_POOLS, NORMS, ConvBN, Dense
+from cnnjax.layers import ACTIVATIONS, GLOBAL_POOLS, NORMS, ConvBN, Dense
 from cnnjax.registry import Table
 
 
@@ -21,14 +21,18 @@ class Block(nn.Module):
     stride: int
     shortcut: str
     shortcut_norm: bool
+    act: str
     unit: Callable[..., nn.Module]
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         y = self.unit(self.features, 3, self.stride, name="conv1")(x)
-        if x.shape != y.shape:
-            x = Table("shortcut", A=self.zeros, B=self.projection)[self.shortcut](x)
-        return self.unit(self.features, 3, name="conv2")(y, x)
+        if x.shape == y.shape:
+            return self.unit(self.features, 3, name="conv2")(y, x)
+        # Files of Keras, which go by the order of the layers, have the projection last.
+        y = self.unit(self.features, 3, act="linear", name="conv2")(y)
+        x = Table("shortcut", A=self.zeros, B=self.projection)[self.shortcut](x)
+        return ACTIVATIONS[self.act](x + y)
 
     def zeros(self, x: jax.Array) -> jax.Array:
         """Option A: every second pixel, and channels of zeros, half of them on either side."""
@@ -91,6 +95,7 @@ class CifarResNet(nn.Module):
                     stride=2 if i > 0 and j == 0 else 1,
                     shortcut=self.shortcut,
                     shortcut_norm=self.shortcut_norm,
+                    act=self.act,
                     unit=unit,
                     name=f"stage{i + 1}_block{j + 1}",
                 )(x)
