@@ -262,3 +262,11 @@ def test_a_unit_in_evaluation_is_its_parts_one_by_one(norm, kernel, act):
         np.testing.assert_allclose(a, b, atol=1e-5 * float(jnp.max(jnp.abs(b))), rtol=0)
     _, seen = unit.apply(variables, x, capture_intermediates=True, mutable=["intermediates"])
     assert seen["intermediates"].keys() == {"conv", "__call__"} | ({"norm"} if norm else set())
+
+
+def test_a_normalisation_of_another_dtype_is_not_left_out():
+    x = jnp.ones((4, 9, 9, 16))
+    unit = ConvBN(24, norm=lambda name: BatchNorm(dtype=jnp.bfloat16, name=name))
+    assert unit.apply(unit.init(jax.random.key(0), x), x).dtype == jnp.bfloat16
+    with pytest.raises(TypeError, match="given: .'bais'"):
+        Conv(24).init(jax.random.key(0), x, bais=jnp.ones(24))

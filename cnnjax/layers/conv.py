@@ -225,5 +225,6 @@ class ConvBN(nn.Module):
     def at_once(self, norm: nn.Module | None, *arrays: jax.Array) -> bool:
         """Returns whether what follows the convolution is constant, and nobody looks in between."""
         constant = norm is None or (isinstance(norm, BatchNorm) and not norm.train)
-        single = all(a.dtype == jnp.float32 for a in arrays) and self.dtype in (None, jnp.float32)
+        asked = (self.dtype, getattr(norm, "dtype", None), *(array.dtype for array in arrays))
+        single = all(dtype in (None, jnp.float32) for dtype in asked)
         return constant and single and not observed(self)

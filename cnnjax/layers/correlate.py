@@ -43,6 +43,8 @@ def correlate(
       after: of the dtype of x: `bias` is added, `scale` multiplied with, `shift` added, each
         (features,), and then `shortcut`, an array like the result, is added.
     """
+    if unknown := after.keys() - set(AFTER):
+        raise TypeError(f"after a correlation come {', '.join(AFTER)}; given: {sorted(unknown)}")
     arrays = {"x": x, "weights": weights} | {name: after[name] for name in AFTER if name in after}
     if not compiler.rewrites():
         return complete("y", forms.plain, window, relu, arrays)["y"]
