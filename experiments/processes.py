@@ -24,7 +24,7 @@ WAIT = flags.DEFINE_integer("join_timeout", 300, "Seconds to wait for the other 
 
 
 def join() -> None:
-    """Joins the other processes; only the first of them prints from then on."""
+    """Joins the other processes; from then on only the first prints, and only what is ours."""
     import jax
 
     from cnnjax.parallel import hosts
@@ -32,5 +32,19 @@ def join() -> None:
     if FAKE_DEVICES.value:
         jax.config.update("jax_num_cpu_devices", FAKE_DEVICES.value)
     hosts.start(COORDINATOR.value, PROCESSES.value, PROCESS.value, WAIT.value)
-    if not hosts.first():
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
+    if hosts.count() > 1:
+        take_standard_output(hosts.first())
+
+
+def take_standard_output(shown: bool) -> None:
+    """Leaves standard output to Python; what libraries of C++ write there goes to standard error.
+
+    Gloo writes a line for each connection, from several threads at once: it would stand in the
+    JSON that somebody reads from here.
+    """
+    sys.stdout.flush()
+    ours = os.dup(1) if shown else os.open(os.devnull, os.O_WRONLY)
+    os.dup2(2, 1)
+    sys.stdout = open(  # noqa: SIM115 - for as long as the process lives
+        ours, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors, buffering=1
+    )
