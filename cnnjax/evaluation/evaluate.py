@@ -46,16 +46,22 @@ def evaluator(
     step = partial(eval_step, module=module, preprocess=preprocess, axis_name=AXIS)
     compiled = mapper.map(step, split=(False, True))
     rows = mapper.part(batch_size)
+    size = rows.stop - rows.start
 
     def evaluate(variables: Mapping[str, Any], split: Split) -> dict[str, float]:
         if not len(split):
             return {}
         total = {"loss": 0.0, "correct": 0.0, "count": 0.0}
         pending: list[dict[str, jax.Array]] = []
-        for start in range(0, len(split), batch_size):
-            indices = np.arange(start, min(start + batch_size, len(split)))[rows]
-            batch = padded(split, indices, rows.stop - rows.start)
-            pending.append(compiled(variables, mapper.split(batch)))
+        every = mapper.split(np.ones(size, np.float32))
+        for start in range(rows.start, len(split) + rows.start, batch_size):
+            images, labels = split.images[start : start + size], split.labels[start : start + size]
+            counted = every
+            if missing := size - len(images):
+                images, labels = lengthened(images, missing), lengthened(labels, missing)
+                counted = mapper.split(np.repeat(np.float32([1, 0]), [size - missing, missing]))
+            batch = mapper.split({"image": images, "label": labels}) | {"counted": counted}
+            pending.append(compiled(variables, batch))
             if mapper.waits:
                 jax.block_until_ready(pending[-1])
         for part in jax.device_get(pending):
@@ -70,12 +76,6 @@ def evaluator(
     return evaluate
 
 
-def padded(split: Split, indices: np.ndarray, size: int) -> dict[str, np.ndarray]:
-    """Returns a batch of `size`, the missing examples zero and not `counted`."""
-    missing = size - len(indices)
-    part = split.take(indices)
-    return {
-        "image": np.pad(part.images, ((0, missing), (0, 0), (0, 0), (0, 0))),
-        "label": np.pad(part.labels, (0, missing)),
-        "counted": np.pad(np.ones(len(indices), np.float32), (0, missing)),
-    }
+def lengthened(array: np.ndarray, missing: int) -> np.ndarray:
+    """Returns the array with so many zeros after it, along its first dimension."""
+    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
