@@ -100,12 +100,12 @@ def batch_indices(count: int, seed: int, step: int, batch_size: int) -> np.ndarr
     The epochs follow each other without a gap: every example passes once per epoch, and a batch
     may end one epoch and begin the next.
     """
-    positions = np.arange(step * batch_size, (step + 1) * batch_size)
-    epochs, places = np.divmod(positions, count)
-    indices = [
-        order(count, seed, int(epoch))[places[epochs == epoch]] for epoch in np.unique(epochs)
-    ]
-    return np.concatenate(indices)
+    parts, position, end = [], step * batch_size, (step + 1) * batch_size
+    while position < end:
+        epoch, first = divmod(position, count)
+        parts.append(order(count, seed, epoch)[first : first + end - position])
+        position += len(parts[-1])
+    return np.concatenate(parts)
 
 
 def batch(split: Split, seed: int, step: int, batch_size: int) -> dict[str, np.ndarray]:
