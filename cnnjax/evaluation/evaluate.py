@@ -59,7 +59,7 @@ def evaluator(
             counted = every
             if missing := size - len(images):
                 images, labels = lengthened(images, missing), lengthened(labels, missing)
-                counted = mapper.split(np.repeat(np.float32([1, 0]), [size - missing, missing]))
+                counted = mapper.split(lengthened(np.ones(size - missing, np.float32), missing))
             batch = mapper.split({"image": images, "label": labels}) | {"counted": counted}
             pending.append(compiled(variables, batch))
             if mapper.waits:
