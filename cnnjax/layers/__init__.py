@@ -23,6 +23,7 @@ from cnnjax.layers.pool import (
     harmonic_pool,
     max_pool,
 )
+from cnnjax.layers.residual import joined
 
 __all__ = [
     "ACTIVATIONS",
@@ -44,6 +45,7 @@ __all__ = [
     "global_max_pool",
     "harmonic_pool",
     "he_normal",
+    "joined",
     "local_response_norm",
     "max_pool",
 ]

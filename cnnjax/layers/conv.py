@@ -18,6 +18,7 @@ from cnnjax.errors import InputError
 from cnnjax.layers.activation import ACTIVATIONS
 from cnnjax.layers.correlate import correlate
 from cnnjax.layers.norm import BatchNorm
+from cnnjax.layers.residual import joined
 from cnnjax.layers.window import Padding, Size, Window, check_fits, each, pad_widths, spatial
 
 # He et al. 2015 (arXiv 1502.01852), equation 10: keeps the variance of a ReLU network. The fan-in
@@ -220,7 +221,7 @@ class ConvBN(nn.Module):
         x = conv(x)
         if norm is not None:
             x = norm(x)
-        return act(sum(rest.values(), x))
+        return act(x) if shortcut is None else joined(x, shortcut, self.act)
 
     def at_once(self, norm: nn.Module | None, *arrays: jax.Array) -> bool:
         """Returns whether what follows the convolution is constant, and nobody looks in between."""

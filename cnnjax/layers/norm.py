@@ -17,9 +17,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from cnnjax import parallel
 from cnnjax.errors import InputError
-from cnnjax.layers.channels import channel_sum, spread
+from cnnjax.layers.channels import spread
+from cnnjax.layers.moments import by_moments
 from cnnjax.registry import Table
 
 
@@ -53,24 +53,22 @@ class BatchNorm(nn.Module):
         channels = (x.shape[-1],)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
+        scale, bias = jnp.ones(channels), jnp.zeros(channels)
+        if self.use_scale:
+            scale = self.param("scale", self.scale_init, channels, jnp.float32)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
         values = widened(x)
         if self.train:
-            count = values.size // values.shape[-1]
-            mean = self.average(channel_sum(values) / count)
-            centred = values - spread(mean, values.shape)
-            var = self.average(channel_sum(jnp.square(centred)) / count)
+            axis_name = None if self.is_initializing() else self.axis_name
+            values, mean, var = by_moments(values, scale, bias, self.epsilon, axis_name)
             if not self.is_initializing():
                 running_mean.value = self.moved(running_mean.value, mean)
                 running_var.value = self.moved(running_var.value, var)
         else:
-            mean, var = running_mean.value, running_var.value
-        factor = lax.rsqrt(var + self.epsilon)
-        if self.use_scale:
-            factor = factor * self.param("scale", self.scale_init, channels, jnp.float32)
-        values = (values - spread(mean, values.shape)) * spread(factor, values.shape)
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
-            values = values + spread(bias, values.shape)
+            factor = lax.rsqrt(running_var.value + self.epsilon) * scale
+            values = values - spread(running_mean.value, values.shape)
+            values = values * spread(factor, values.shape) + spread(bias, values.shape)
         return values.astype(self.dtype or x.dtype)
 
     def constants(self) -> dict[str, jax.Array]:
@@ -85,12 +83,6 @@ class BatchNorm(nn.Module):
         if self.use_bias:
             values["shift"] = self.get_variable("params", "bias")
         return values
-
-    def average(self, statistic: jax.Array) -> jax.Array:
-        """Returns the statistic of the global batch."""
-        if self.axis_name is None or self.is_initializing():
-            return statistic
-        return parallel.mean(statistic, self.axis_name)
 
     def moved(self, running: jax.Array, batch: jax.Array) -> jax.Array:
         """Returns the running average after a batch, in its own dtype."""

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax.layers import ACTIVATIONS, GLOBAL_POOLS, NORMS, ConvBN, Dense
+from cnnjax.layers import GLOBAL_POOLS, NORMS, ConvBN, Dense, joined
 from cnnjax.registry import Table
 
 
@@ -32,7 +32,7 @@ class Block(nn.Module):
         # Files of Keras, which go by the order of the layers, have the projection last.
         y = self.unit(self.features, 3, act="linear", name="conv2")(y)
         x = Table("shortcut", A=self.zeros, B=self.projection)[self.shortcut](x)
-        return ACTIVATIONS[self.act](x + y)
+        return joined(y, x, self.act)
 
     def zeros(self, x: jax.Array) -> jax.Array:
         """Option A: every second pixel, and channels of zeros, half of them on either side."""
