@@ -69,11 +69,11 @@ def forward(
     x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, axis_name: str | None
 ) -> tuple[Normalised, tuple]:
     y, mean, var = plain(x, scale, bias, epsilon, axis_name)
-    return (y, mean, var), (x, scale, mean, var)
+    return (y, mean, var), (x, scale, bias, mean, var)
 
 
 def backward(epsilon: float, axis_name: str | None, kept: tuple, gradients: Normalised) -> tuple:
-    x, scale, mean, var = kept
+    x, scale, bias, mean, var = kept
     gradient, to_mean, to_var = gradients
     count = x.size // x.shape[-1]
     inverse = lax.rsqrt(var + epsilon)
@@ -89,7 +89,7 @@ def backward(epsilon: float, axis_name: str | None, kept: tuple, gradients: Norm
         + centred * spread(through_var, x.shape)
         + spread(through_mean, x.shape)
     )
-    return to_x.astype(x.dtype), to_scale.astype(scale.dtype), to_bias.astype(scale.dtype)
+    return to_x.astype(x.dtype), to_scale.astype(scale.dtype), to_bias.astype(bias.dtype)
 
 
 by_moments_on_cpu.defvjp(forward, backward)

@@ -53,7 +53,7 @@ class BatchNorm(nn.Module):
         channels = (x.shape[-1],)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
-        scale, bias = jnp.ones(channels), jnp.zeros(channels)
+        scale, bias = jnp.ones(channels, jnp.float32), jnp.zeros(channels, jnp.float32)
         if self.use_scale:
             scale = self.param("scale", self.scale_init, channels, jnp.float32)
         if self.use_bias:

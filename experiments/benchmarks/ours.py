@@ -72,7 +72,7 @@ def prepare(
 
     def pipeline(steps: int) -> None:
         for number in range(steps):
-            jax.block_until_ready(supply.batches(number, 1))
+            jax.block_until_ready(jax.device_put(supply.batches(number, 1)))
 
     def epoch() -> float:
         train(round(len(dataset.train) / size))
