@@ -53,12 +53,12 @@ class BatchNorm(nn.Module):
         channels = (x.shape[-1],)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
-        scale, bias = jnp.ones(channels, jnp.float32), jnp.zeros(channels, jnp.float32)
+        values = widened(x)
+        scale, bias = jnp.ones(channels, values.dtype), jnp.zeros(channels, values.dtype)
         if self.use_scale:
             scale = self.param("scale", self.scale_init, channels, jnp.float32)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
-        values = widened(x)
         if self.train:
             axis_name = None if self.is_initializing() else self.axis_name
             values, mean, var = by_moments(values, scale, bias, self.epsilon, axis_name)
