@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 import subprocess
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -118,6 +119,42 @@ def test_threads_take_turns_and_get_their_own_results():
         )
     for i, each in enumerate(found):
         close(each / (i + 1), expected)
+
+
+@present
+def test_python_meets_a_thread_of_xla_once(monkeypatch):
+    convolution, named, _ = asked("y", "usual")
+    known, met, compute = threading.local(), [], handlers.compute
+
+    def counted(frame):
+        if not hasattr(known, "here"):
+            known.here = True
+            met.append(threading.get_ident())
+        compute(frame)
+
+    @jax.jit
+    def chain(x):
+        for _ in range(20):
+            found = onednn.convolve(convolution, {"x": x, "weights": named["weights"]})
+            x = jnp.sin(x) * jnp.linalg.norm(found @ jnp.ones((48, 512)))
+        return x
+
+    assert onednn.computes(convolution)
+    monkeypatch.setattr(handlers, "compute", counted)
+    jax.block_until_ready(chain(named["x"]))
+    assert met and len(met) == len(set(met))
+
+
+@present
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_are_as_many_after_a_little_work_as_before(threads, monkeypatch):
+    found, used = libraries.library(), []
+    convolution, named, expected = asked("y", "usual")  # whose weights are rearranged
+    assert onednn.computes(convolution)
+    monkeypatch.setattr(found, "threads", threads)
+    monkeypatch.setattr(found, "use_threads", used.append)
+    close(jax.jit(partial(onednn.convolve, convolution))(named), expected)
+    assert used == [1, threads]
 
 
 @present

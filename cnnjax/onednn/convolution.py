@@ -13,7 +13,7 @@ import ctypes
 import functools
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cnnjax.onednn.library import Handle, Library, Refused, library
@@ -34,6 +34,8 @@ ARGUMENTS = {
 }
 # oneDNN's own ReLU makes zeros of nan; a slope of zero below zero does not, nor of minus infinity.
 ZERO = ctypes.c_float(0)
+# Bytes of weights below which one thread rearranges them sooner than two, or as soon.
+LITTLE = 1 << 20
 # Bytes to which every part of the scratch memory is aligned: a line of the cache.
 LINE = 64
 
@@ -83,29 +85,35 @@ class Argument(ctypes.Structure):
 
 
 class Step(NamedTuple):
-    """The description of a kernel, and of each of its arguments (number, layout, place)."""
+    """The description of a kernel, and of each of its arguments (number, layout, place).
+
+    `alone` says that it is too little work for more than one thread.
+    """
 
     description: Handle
     arguments: list[tuple[int, Handle, str | int]]
+    alone: bool = False
 
 
 class Prepared(NamedTuple):
-    """A kernel, the memory of each of its arguments with its place, and what is handed over."""
+    """A kernel, its arguments, and the memory of each with the number of an array and an offset."""
 
     kernel: Handle
-    memories: list[tuple[Handle, str | int]]
     arguments: ctypes.Array
+    memories: list[tuple[Handle, int, int]]
+    alone: bool
 
 
 class Program:
     """The calls that compute arrays of a convolution.
 
-    An argument's place is the name of an array, or an offset in the scratch memory, of which
-    `scratch` bytes are needed.
+    An argument's place is the name of an array, of which `names` are those that move, or an offset
+    in the scratch memory, of which `scratch` bytes are needed.
     """
 
     def __init__(self, convolution: Convolution, found: Library) -> None:
         self.library = found
+        self.names = [*convolution.operands, convolution.wanted]
         self.scratch = 0
         natural, free = self.filters(convolution)
         layouts = {"x": self.images(convolution.x), "y": self.images(convolution.y)}
@@ -221,37 +229,47 @@ class Program:
         engine = self.library.engine
         name, ends = "dnnl_reorder_primitive_desc_create", (source[0], engine, target[0], engine)
         description = self.library.create(name, *ends, self.attributes())
-        return self.step(description, [(SRC, *source), (DST, *target)])
+        step = self.step(description, [(SRC, *source), (DST, *target)])
+        little = self.library.functions.dnnl_memory_desc_get_size(source[0]) < LITTLE
+        return step._replace(alone=little)
 
     @functools.cached_property
     def prepared(self) -> list[Prepared]:
         """The kernels, which oneDNN compiles now: many convolutions are only looked at."""
-        create = self.library.create
         prepared = []
-        for description, arguments in self.steps:
-            memories = [
-                create("dnnl_memory_create", layout, self.library.engine, None)
-                for _, layout, _ in arguments
+        for description, arguments, alone in self.steps:
+            memories = [self.memory(layout, place) for _, layout, place in arguments]
+            pairs = [Argument(arguments[i][0], memory) for i, memory in enumerate(memories)]
+            array = (Argument * len(pairs))(*pairs)
+            kernel = self.library.create("dnnl_primitive_create", description)
+            moving = [
+                (memory, *self.whereabouts(place))
+                for memory, (_, _, place) in zip(memories, arguments, strict=True)
+                if place != "zero"
             ]
-            numbers, _, places = zip(*arguments, strict=True)
-            pairs = map(Argument, numbers, memories)
-            array = (Argument * len(arguments))(*pairs)
-            kernel = create("dnnl_primitive_create", description)
-            prepared.append(Prepared(kernel, list(zip(memories, places, strict=True)), array))
+            prepared.append(Prepared(kernel, array, moving, alone))
         return prepared
 
-    def __call__(self, places: Mapping[str, int], scratch: int) -> None:
-        """Computes with memory at these addresses."""
-        places = {"zero": ctypes.addressof(ZERO), **places}
-        call = self.library.call
+    def memory(self, layout: Handle, place: str | int) -> Handle:
+        address = Handle(ctypes.addressof(ZERO)) if place == "zero" else None
+        return self.library.create("dnnl_memory_create", layout, self.library.engine, address)
+
+    def whereabouts(self, place: str | int) -> tuple[int, int]:
+        """Returns the number of an array, the scratch memory being the last, and an offset."""
+        if isinstance(place, int):
+            return len(self.names), place
+        return self.names.index(place), 0
+
+    def __call__(self, addresses: Sequence[int]) -> None:
+        """Computes with its operands, its result and its scratch memory at these addresses."""
+        place, execute = self.library.place, self.library.execute
         # The threads of one kernel wait for each other at barriers, busily: with those of a second
         # one in their place they would do so for milliseconds.
         with self.library.turn:
-            for kernel, memories, array in self.prepared:
-                for memory, place in memories:
-                    address = scratch + place if isinstance(place, int) else places[place]
-                    call("dnnl_memory_set_data_handle", memory, Handle(address))
-                call("dnnl_primitive_execute", kernel, self.library.stream, len(array), array)
+            for kernel, arguments, memories, alone in self.prepared:
+                for memory, number, offset in memories:
+                    place(memory, addresses[number] + offset)
+                execute(kernel, arguments, alone)
 
 
 def row_major(shape: Shape) -> Shape:
