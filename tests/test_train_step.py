@@ -35,7 +35,9 @@ class Net(nn.Module):
         x = unit(6, name="body")(x)
         x = global_average_pool(x)
         if self.auxiliary:
-            self.sow("intermediates", "logits", Dense(CLASSES, name="aux")(x))
+            logits = Dense(CLASSES, name="aux")(x)
+            if not self.is_initializing():
+                self.sow("auxiliary", "logits", logits)
         x = Dropout(self.dropout_rate, train, self.axis_name)(x)
         return Dense(CLASSES, name="head")(x)
 
@@ -170,12 +172,12 @@ def plain_loss(params, module, batch, statistics, smoothing):
         variables,
         data.normalize(batch["image"]),
         train=True,
-        mutable=["batch_stats", "intermediates"],
+        mutable=["batch_stats", "auxiliary"],
     )
     hot = jax.nn.one_hot(batch["label"], CLASSES)
     target = optax.smooth_labels(hot, smoothing)
     loss = optax.softmax_cross_entropy(logits, target).mean()
-    for extra in jax.tree.leaves(updates.get("intermediates", {})):
+    for extra in jax.tree.leaves(updates.get("auxiliary", {})):
         loss += 0.3 * optax.softmax_cross_entropy(extra, hot).mean()
     return loss
 

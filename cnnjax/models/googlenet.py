@@ -52,7 +52,7 @@ class GoogLeNet(nn.Module):
     Attributes:
       stages: rows of table 1.
       auxiliary: whether classifiers on 4a and 4d `sow` their logits, as `aux1/logits` and
-        `aux2/logits` in the collection `intermediates`. Only a training loss wants them.
+        `aux2/logits` in the collection `auxiliary`. Only a training loss wants them.
       auxiliary_grid: size to which these pool adaptively; 0 pools windows of 5 by steps of 3.
       large_kernel: of the branch called 5x5; 3 in a widespread port.
       last_pool: window of the pooling before 5a.
@@ -142,7 +142,8 @@ class AuxiliaryHead(nn.Module):
         x = x.reshape(len(x), -1)
         x = ACTIVATIONS[self.act](Dense(1024, dtype=self.dtype, name="fc")(x))
         x = Dense(self.classes, dtype=self.dtype, name="head")(self.dropout()(x))
-        self.sow("intermediates", "logits", x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+        if not self.is_initializing():  # which keeps all that is sown among the variables
+            self.sow("auxiliary", "logits", x.astype(jnp.promote_types(x.dtype, jnp.float32)))
 
 
 TORCH = {

@@ -32,7 +32,7 @@ class InceptionV3(nn.Module):
 
     Attributes:
       auxiliary: whether a classifier on the last 17x17 maps `sow`s its logits, as `aux/logits` in
-        the collection `intermediates`.
+        the collection `auxiliary`.
       count_padding: whether the average poolings of the modules count the padding.
       norm_scale: whether batch normalisations have a scale; a ReLU network can do without.
     """
@@ -146,7 +146,8 @@ class AuxiliaryHead(nn.Module):
         x = self.unit(128, 1, name="conv1")(x)
         x = global_average_pool(self.unit(768, 5, 1, "valid", name="conv2")(x))
         x = Dense(self.classes, dtype=self.dtype, name="head")(x)
-        self.sow("intermediates", "logits", x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+        if not self.is_initializing():  # which keeps all that is sown among the variables
+            self.sow("auxiliary", "logits", x.astype(jnp.promote_types(x.dtype, jnp.float32)))
 
 
 TIMM = {"count_padding": True, "norm_scale": True, "momentum": 0.9}

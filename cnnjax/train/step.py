@@ -88,12 +88,12 @@ def train_step(
             {"params": params, "batch_stats": batch_stats},
             preprocess(images),
             train=True,
-            mutable=["batch_stats", "intermediates"],
+            mutable=["batch_stats", "auxiliary"],
             rngs={"dropout": key},
         )
         losses = against(logits, targets, hyper["label_smoothing"])
         value = losses.mean()
-        for extra in jax.tree.leaves(updates.get("intermediates", {})):
+        for extra in jax.tree.leaves(updates.get("auxiliary", {})):
             value += AUXILIARY_WEIGHT * against(extra, targets, 0.0).mean()
         return value, (
             sums(logits, targets.main, losses, jnp.ones(len(losses))),

@@ -24,11 +24,11 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def test_auxiliary_classifiers_give_the_logits_of_torchvisions(name, side, heads, tmp_path):
     both = pair.make(CASES[f"{name}-torchvision"], side, tmp_path)
     network, variables = both.ours(auxiliary=True)
-    _, taken = network.apply(variables, both.images, train=False, mutable=["intermediates"])
+    _, taken = network.apply(variables, both.images, train=False, mutable=["auxiliary"])
     for ours, (theirs, after) in heads.items():
         _, maps = both.framework.outputs(both.model, both.images, {"maps": after})
         expected = both.framework.applied(both.model, theirs, maps["maps"])
-        found = taken["intermediates"][ours]["logits"][0]
+        found = taken["auxiliary"][ours]["logits"][0]
         assert compare.relative(found, expected) < FLOAT32, ours
 
 
