@@ -9,7 +9,7 @@ import pytest
 from flax import linen as nn
 
 from cnnjax.errors import InputError
-from cnnjax.layers import Dropout
+from cnnjax.layers import Dropout, dropout, threefry
 from tests.gradients import UNOPTIMISED
 
 # One shape for most tests: drawing takes long to compile.
@@ -45,6 +45,24 @@ def test_a_split_batch_loses_the_values_that_the_whole_one_does():
     for pieces in (2, 8):
         split = jit(jax.vmap(piece, axis_name="data"))(ONES.reshape(pieces, -1, *ONES.shape[1:]))
         np.testing.assert_array_equal(split.reshape(ONES.shape), whole)
+
+
+@pytest.mark.parametrize("kind", ["threefry2x32", "rbg"])
+def test_masks_are_those_that_jax_draws(kind):
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(3, impl=kind), jnp.arange(4))
+    for shape in ((4, 30, 7), (4, 1), (4,)):
+        for probability in (0.0, 0.1, 0.5, 1.0):
+            found = dropout.bernoulli(keys, jnp.float32(probability), shape)
+            draw = functools.partial(jax.random.bernoulli, p=probability, shape=shape[1:])
+            np.testing.assert_array_equal(found, jax.vmap(draw)(keys))
+
+
+def test_bits_are_those_that_jax_draws():
+    keys = jax.random.split(jax.random.key(5), (2, 3))
+    expected = jax.vmap(jax.vmap(lambda key: jax.random.bits(key, (1000,))))(keys)
+    found = threefry.bits(jax.random.key_data(keys), 1000)
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == jnp.uint32
 
 
 def test_every_example_has_a_mask_of_its_own_whatever_the_batch():
