@@ -51,8 +51,8 @@ class Library:
                 del os.environ["OMP_WAIT_POLICY"]
         # Functions too brief to let other threads of Python run meanwhile.
         brief = ctypes.PyDLL(path)
-        self.place = brief.dnnl_memory_set_data_handle
-        self.place.argtypes = (Handle, Handle)
+        self.set_address = brief.dnnl_memory_set_data_handle
+        self.set_address.argtypes = (Handle, Handle)
         self.use_threads = brief.omp_set_num_threads
         self.threads = brief.omp_get_max_threads()
         self.functions.dnnl_memory_desc_get_size.restype = ctypes.c_size_t
@@ -71,6 +71,10 @@ class Library:
         handle = Handle()
         self.call(name, ctypes.byref(handle), *arguments)
         return handle
+
+    def place(self, memory: Handle, address: int) -> None:
+        """Tells where in memory an array is."""
+        check("dnnl_memory_set_data_handle", self.set_address(memory, address))
 
     def execute(self, kernel: Handle, arguments: ctypes.Array, alone: bool) -> None:
         """Runs a kernel; `alone`: by this thread only, as waking another takes 50 us."""
