@@ -70,6 +70,8 @@ def train_step(
       hyper: scalars that a sweep may vary without compiling again: `learning_rate`,
         `weight_decay`, `label_smoothing`, any rate field of the module, and the strengths of the
         augmentation, as "augment.rotate.degrees".
+      module: gives the logits. Those of auxiliary classifiers it sows into the collection
+        `auxiliary`, except while it is initialised.
       augment: changes each example at random; by its place in the batch, whatever the devices.
       preprocess: from pixels to the module's input.
       optimizer: from the hyperparameters and the step to the optimiser of this step.
