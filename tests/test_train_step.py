@@ -168,12 +168,8 @@ def test_without_averaging_the_gradients_the_step_is_refused(monkeypatch):
 def plain_loss(params, module, batch, statistics, smoothing):
     """The textbook's loss of a whole batch, without an axis, with optax's cross entropy."""
     variables = {"params": params, "batch_stats": statistics}
-    logits, updates = module.apply(
-        variables,
-        data.normalize(batch["image"]),
-        train=True,
-        mutable=["batch_stats", "auxiliary"],
-    )
+    images, kept = data.normalize(batch["image"]), ["batch_stats", "auxiliary"]
+    logits, updates = module.apply(variables, images, train=True, mutable=kept)
     hot = jax.nn.one_hot(batch["label"], CLASSES)
     target = optax.smooth_labels(hot, smoothing)
     loss = optax.softmax_cross_entropy(logits, target).mean()
