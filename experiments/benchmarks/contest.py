@@ -33,8 +33,8 @@ def hold(
     progress: Progress,
 ) -> Iterator[dict[str, Any]]:
     """Yields a record of every work that can be measured here; tells of what is left out."""
-    names = present(names)
     choose(work_names, False, data_dir)  # refuses what has no such name
+    names = present(names)
     load = os.getloadavg()[0]
     if load > BUSY * prepared.cores():
         print(f"The machine is busy (load {load:.1f}): rather trust the ratios than the times.")
@@ -55,8 +55,8 @@ def hold(
 def present(names: Sequence[str]) -> list[str]:
     """Returns the contestants that are installed; tells of those that are not."""
     found = []
-    for name in dict.fromkeys(names):
-        missing = contestants.CONTESTANTS[name].missing
+    asked = {name: contestants.CONTESTANTS[name].missing for name in names}
+    for name, missing in asked.items():
         if missing:
             print(f"{name} is left out: {missing[0]} is not installed; `make oracles` installs it")
         else:
