@@ -239,12 +239,12 @@ class Program:
         prepared = []
         for description, arguments, alone in self.steps:
             memories = [self.memory(layout, place) for _, layout, place in arguments]
-            pairs = [Argument(arguments[i][0], memory) for i, memory in enumerate(memories)]
-            array = (Argument * len(pairs))(*pairs)
+            numbers, _, places = zip(*arguments, strict=True)
+            array = (Argument * len(memories))(*map(Argument, numbers, memories))
             kernel = self.library.create("dnnl_primitive_create", description)
             moving = [
                 (memory, *self.whereabouts(place))
-                for memory, (_, _, place) in zip(memories, arguments, strict=True)
+                for memory, place in zip(memories, places, strict=True)
                 if place != "zero"
             ]
             prepared.append(Prepared(kernel, array, moving, alone))
