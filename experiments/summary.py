@@ -39,7 +39,8 @@ PUBLISHED = {
 def main(arguments: Sequence[str]) -> int:
     launch.no_arguments(arguments)
     from cnnjax import config, models
-    from cnnjax.report import layers, summary
+    from cnnjax.report import summary
+    from cnnjax.structure import layers
 
     if MODEL.value:
         name, options, (shape, classes) = MODEL.value, {}, IMAGENET

@@ -6,7 +6,7 @@ import pytest
 
 from cnnjax import models
 from cnnjax.errors import InputError
-from cnnjax.report import layers
+from cnnjax.structure import layers
 from tests import thin_networks
 from tests.thin_networks import THIN
 

@@ -13,9 +13,9 @@ LEVELS = {
     "onednn": 0, "parallel": 0, "tree": 0, "convolution": 0,
     "layers": 1, "workdir": 1, "augment": 1,
     "models": 2, "data": 2,
-    "transfer": 3, "evaluation": 3,
+    "transfer": 3, "evaluation": 3, "structure": 3,
     "train": 4,
-    "sweep": 5, "report": 5,
+    "explain": 4, "sweep": 5, "report": 5,
     "verification": 6, "illustration": 6, "torture": 6,
 }  # fmt: skip
 LIBRARY = sorted((ROOT / "cnnjax").rglob("*.py"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cnnjax import models, tree
-from cnnjax.report import layers
+from cnnjax.structure import layers
 from tests import golden, thin_networks
 from tests.thin_networks import THIN
 

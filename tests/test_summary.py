@@ -16,7 +16,8 @@ from jax import lax
 
 from cnnjax import models
 from cnnjax.layers import Conv, DepthwiseConv, Dropout, average_pool, global_max_pool, max_pool
-from cnnjax.report import layers, receptive, summary
+from cnnjax.report import summary
+from cnnjax.structure import layers, receptive
 from tests import thin_networks
 
 ROOT = Path(__file__).parent.parent

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from cnnjax.report.layers import Layer
+from cnnjax.structure.layers import Layer
 
 HEADER = ("Layer (type)", "Output Shape", "Param #", "MACs", "Activation", "Receptive field")
 

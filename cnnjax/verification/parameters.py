@@ -14,8 +14,8 @@ import optax
 from flax import linen as nn
 
 from cnnjax import compiler, convolution, data, layers, models
-from cnnjax.report import layers as report
 from cnnjax.report import summary
+from cnnjax.structure import layers as structure
 from cnnjax.verification.check import Check, Outcome, equal
 
 
@@ -36,9 +36,9 @@ def first_convnet(build: Callable[..., nn.Module]) -> Mapping[str, int]:
     return {name: tree_size(layer) for name, layer in params.items()}
 
 
-def rows_of(name: str, shape: tuple[int, int, int]) -> list[report.Layer]:
+def rows_of(name: str, shape: tuple[int, int, int]) -> list[structure.Layer]:
     """Returns the layers of a network of ten classes as `experiments.summary` lists them."""
-    return report.grouped(report.trace(models.build(name, classes=10), shape), "layer")
+    return structure.grouped(structure.trace(models.build(name, classes=10), shape), "layer")
 
 
 def by_formula(parameter_count=convolution.parameter_count, conv=layers.Conv) -> Outcome:

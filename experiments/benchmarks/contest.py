@@ -167,7 +167,7 @@ def macs(work: Work) -> int:
     """Returns the multiply-adds of one image, forward."""
     from cnnjax import config as configuration
     from cnnjax.evaluation.trained import build_module
-    from cnnjax.report import layers
+    from cnnjax.structure import layers
     from experiments.benchmarks import ours
 
     config = configuration.check(ours.config_of(work, "float32"))

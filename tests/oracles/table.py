@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnjax import models
-from cnnjax.report import layers
+from cnnjax.structure import layers
 from tests.oracles.cases import ORACLES, Case
 
 ROOT = Path(__file__).parent.parent.parent

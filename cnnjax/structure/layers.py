@@ -20,7 +20,7 @@ from flax import linen as nn
 
 from cnnjax import layers, models, tree
 from cnnjax.registry import Table
-from cnnjax.report import receptive
+from cnnjax.structure import receptive
 
 Shape = tuple[int, ...]
 Path = tuple[str, ...]
