@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 import re
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from cnnjax import fields
 from cnnjax.augment import colour, geometric, mixing, resample, spoil
@@ -77,6 +77,16 @@ def parse(text: str) -> tuple[Term, ...]:
     for run in runs(tuple(terms)):
         edge_of(run)
     return tuple(terms)
+
+
+def written(text: str, values: Mapping[str, float]) -> str:
+    """Returns `text` with other numbers, by their names in a Pipeline: {"rotate.degrees": 5.0}."""
+    parts = []
+    for term in parse(text):
+        own = {name: values.get(f"{term.label}.{name}", n) for name, n in term.numbers.items()}
+        words = [f"{name}={value!r}" for name, value in own.items()] + [term.edge or ""]
+        parts.append(f"{term.name}({', '.join(filter(None, words))})")
+    return "|".join(parts)
 
 
 def limits(name: str) -> dict[str, Limits]:

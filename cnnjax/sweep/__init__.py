@@ -1,0 +1,1 @@
+"""Sweeps: a space of values, points drawn from it, and the life of each point's runs."""
