@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from cnnjax.onednn.convolution import Convolution, Program, program
+from cnnjax.onednn.ending import calls, wait_at_exit
 from cnnjax.parallel import shaped_like
 
 TARGET = "cnnjax_onednn_convolution"
@@ -97,8 +98,9 @@ def handler(pointer: Any) -> int | None:
             metadata.version.major, metadata.version.minor = INTERFACE
             metadata.traits = 0
         else:
-            compute(frame)
-    except Exception as error:  # what the caller is to raise: no exception passes through C
+            with calls.one():
+                compute(frame)
+    except BaseException as error:  # Ctrl-C, too: no exception passes through C
         message = f"{type(error).__name__}: {error}".encode()
         complaint = Complaint(ctypes.sizeof(Complaint), None, message, INTERNAL)
         create = ctypes.CFUNCTYPE(c_void_p, POINTER(Complaint))(frame.api.contents.create_error)
@@ -149,6 +151,7 @@ def registered() -> bool:
         jax.ffi.register_ffi_target(TARGET, capsule, platform="cpu", api_version=1)
     except jax.errors.JaxRuntimeError:
         return False
+    wait_at_exit()
     return True
 
 
