@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
 import os
+from collections.abc import Iterator
 
 import jax
 
@@ -51,10 +54,25 @@ def accepted(given: dict[str, str | bool]) -> bool:
     return True
 
 
+PLAIN: contextvars.ContextVar[bool] = contextvars.ContextVar("plain", default=False)
+
+
+@contextlib.contextmanager
+def plainly() -> Iterator[None]:
+    """Has what is traced inside consist of JAX's own operations, for whoever looks at them."""
+    token = PLAIN.set(True)
+    try:
+        yield
+    finally:
+        PLAIN.reset(token)
+
+
 def rewrites() -> bool:
     """Returns whether layers take the forms that suit XLA on a CPU, being on one.
 
     With CNNJAX_PLAIN=1 in the environment they stay as on other devices, which forward-mode
     derivatives need: the forms have a gradient of their own.
     """
+    if PLAIN.get():
+        return False
     return jax.default_backend() == "cpu" and os.environ.get("CNNJAX_PLAIN") != "1"

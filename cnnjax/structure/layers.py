@@ -108,9 +108,8 @@ def drops(module: nn.Module) -> bool:
 def layers_of(jaxpr: Any, variables: Any, kinds: dict[Path, str]) -> list[Layer]:
     """Returns a layer for each run of equations in one layer, and result of it that is used."""
     sizes = owned_sizes(variables)
-    views = views_of(jaxpr)
-    last_use = {v: i for i, e in enumerate(jaxpr.eqns) for v in e.invars if is_variable(v)}
-    last_use |= dict.fromkeys(jaxpr.outvars, len(jaxpr.eqns))
+    views = receptive.views_of(jaxpr)
+    last_use = receptive.last_uses(jaxpr)
     names: collections.Counter[str] = collections.Counter()
     labelled = [(layer_of(e, sizes, kinds), i, e) for i, e in enumerate(jaxpr.eqns)]
     found = []
@@ -138,22 +137,6 @@ def layers_of(jaxpr: Any, variables: Any, kinds: dict[Path, str]) -> list[Layer]
             )
             macs = 0
     return found
-
-
-def views_of(jaxpr: Any) -> dict[Any, receptive.View | None]:
-    """Returns what each variable sees of the last argument, the images."""
-    images = jaxpr.invars[-1]
-    views: dict[Any, receptive.View | None] = {
-        images: tuple(receptive.Reach(axis) for axis in range(1, images.aval.ndim - 1))
-    }
-    for equation in jaxpr.eqns:
-        seen = [receptive.view_of(views, v) for v in equation.invars]
-        views.update(dict.fromkeys(equation.outvars, receptive.of_equation(equation, seen)))
-    return views
-
-
-def is_variable(operand: Any) -> bool:
-    return not hasattr(operand, "val")
 
 
 def layer_of(equation: Any, sizes: dict[Path, Any], kinds: dict[Path, str]) -> tuple[Path, str]:

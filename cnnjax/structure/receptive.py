@@ -31,6 +31,28 @@ class Reach:
 View = tuple[Reach | None, ...]
 
 
+def views_of(jaxpr: Any) -> dict[Any, View | None]:
+    """Returns what each variable sees of the last argument, the images."""
+    images = jaxpr.invars[-1]
+    views: dict[Any, View | None] = {
+        images: tuple(Reach(axis) for axis in range(1, images.aval.ndim - 1))
+    }
+    for equation in jaxpr.eqns:
+        seen = [view_of(views, v) for v in equation.invars]
+        views.update(dict.fromkeys(equation.outvars, of_equation(equation, seen)))
+    return views
+
+
+def last_uses(jaxpr: Any) -> dict[Any, int]:
+    """Returns variable -> the last equation that takes it; a number more for what is returned."""
+    used = {v: i for i, e in enumerate(jaxpr.eqns) for v in e.invars if is_variable(v)}
+    return used | {v: len(jaxpr.eqns) for v in jaxpr.outvars if is_variable(v)}
+
+
+def is_variable(operand: Any) -> bool:
+    return not hasattr(operand, "val")
+
+
 def of_equation(equation: Any, views: Sequence[View | None]) -> View | None:
     """Returns the view of an equation's results, given those of its operands.
 
