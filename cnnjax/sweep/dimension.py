@@ -30,7 +30,7 @@ class Dimension:
     """
 
     field: str
-    text: str
+    text: str = dataclasses.field(compare=False)
     kind: str
     low: float = math.nan
     high: float = math.nan

@@ -79,8 +79,8 @@ def current(config: Mapping[str, Any], field: str) -> Any:
     values = {**constructor_fields(config, section), **(config[section] if section else config)}
     if key not in values:
         raise InputError(f"config has no field {name!r}{nearest(name, every_name(config))}")
-    if isinstance(known.get(key), Mapping):
-        raise InputError(f"{name} is a section: give {name}.FIELD{nearest('', known[key])}")
+    if isinstance(entry := known.get(key), Mapping):
+        raise InputError(f"{name} is a section: give {name}.FIELD{nearest('', entry)}")
     value = values[key]
     if index is None:
         return value

@@ -37,6 +37,7 @@ def train(
     checkpoints: Checkpoints,
     clock: Clock,
     stop_requested: Callable[[], bool],
+    judge: Callable[[int, Mapping[str, float]], None] | None = None,
 ) -> TrainState:
     """Returns the state after the last step, or after the step at which a stop was requested.
 
@@ -96,6 +97,8 @@ def train(
                     validated = experiment.evaluate(state.variables, dataset.validation)
                 if validated:
                     log.write(step, "validation", validated)
+                    if judge is not None:
+                        judge(step, validated)
                 log.line(summary(experiment, step, report, validated))
             if due(every["checkpoint"]) or (validated and config["evaluate"]["select"] == "best"):
                 with clock.section("checkpoint"):

@@ -26,10 +26,16 @@ from cnnjax.workdir.checkpoint import Checkpoints
 from cnnjax.workdir.disk import full_disk_is_a_failure
 
 
-def run(config: Mapping[str, Any], workdir: Path, imports: float = 0.0) -> dict[str, Any]:
+def run(
+    config: Mapping[str, Any],
+    workdir: Path,
+    imports: float = 0.0,
+    judge: Callable[[int, Mapping[str, float]], None] | None = None,
+) -> dict[str, Any]:
     """Trains as `config` says, or resumes, and returns what `result.json` holds.
 
-    `imports` are the seconds that the process has taken until this call, for the record.
+    `imports` are the seconds that the process has taken until this call, for the record. `judge` is
+    called with the step and the figures of each validation; what it raises ends the run.
     Raises InputError, with nothing written but the lock, when the config cannot work, and Stopped
     after a checkpoint when a signal asked for it. Raises Failure, and leaves the last checkpoint,
     when the loss stays infinite or not a number, when copies on several devices differ, and when
@@ -50,7 +56,7 @@ def run(config: Mapping[str, Any], workdir: Path, imports: float = 0.0) -> dict[
         check_shared(workdir)
         with stop.requests() as stop_requested:
             with Checkpoints(workdir, config["checkpoint"]["keep"]) as checkpoints:
-                state = trained(experiment, workdir, checkpoints, clock, stop_requested)
+                state = trained(experiment, workdir, checkpoints, clock, stop_requested, judge)
             if int(state.step) < experiment.steps:
                 raise stop.Stopped(
                     f"Stopped at step {int(state.step)} of {experiment.steps}; all is saved. "
@@ -68,6 +74,7 @@ def trained(
     checkpoints: Checkpoints,
     clock: Clock,
     stop_requested: Callable[[], bool],
+    judge: Callable[[int, Mapping[str, float]], None] | None = None,
 ) -> TrainState:
     """Trains from the newest good checkpoint on, and from there again where the config says so."""
     retreating = False
@@ -82,7 +89,7 @@ def trained(
         else:
             print(opening(experiment, state))
         try:
-            return train(slower, state, workdir, checkpoints, clock, stop_requested)
+            return train(slower, state, workdir, checkpoints, clock, stop_requested, judge)
         except watch.NotFinite:
             if not watch.retreats(experiment, workdir):
                 raise

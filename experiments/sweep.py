@@ -1,0 +1,149 @@
+"""Sweeps the fields of a config: many runs, of which the validation decides.
+
+    python -m experiments.sweep --config=configs/digits.py --workdir=runs/sweep --trials=20 \
+      --space='optimizer.learning_rate=log(1e-4,1e-1) model.kernel=3|5'
+
+Stopped or killed, the same command goes on. The same command elsewhere, or --workdir alone, adds
+workers, on any machine that sees the folder.
+"""
+
+from __future__ import annotations
+
+import select
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from experiments import configuration, launch
+
+CONFIG = configuration.define()
+SPACE = flags.DEFINE_string(
+    "space", None, "FIELD=VALUES ...: log(1e-4,1e-1), uniform(0,1), int(1,8), a|b|c; or a .py file."
+)
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the sweep; goes on with what is in it.")
+TRIALS = flags.DEFINE_integer("trials", None, "Points to try in all; 20, and all of a grid.", 1)
+WORKERS = flags.DEFINE_integer("workers", 1, "Processes that run trials, on this machine.", 1)
+SEEDS = flags.DEFINE_integer("seeds", 1, "Runs of each point; the mean decides.", 1)
+SAMPLER = flags.DEFINE_string("sampler", "tpe", "tpe, random, grid or qmc (quasi-random).")
+PRUNER = flags.DEFINE_string("pruner", "none", "asha, hyperband or none: what stops bad runs.")
+METRIC = flags.DEFINE_string("metric", "accuracy", "Figure of the validation that decides.")
+DRAW = flags.DEFINE_integer("draw", 0, "Seed of the sampler.", 0)
+STORAGE = flags.DEFINE_string(
+    "storage", "", "postgresql://USER@HOST/DATABASE for many machines; else a journal in --workdir."
+)
+WIDEN = flags.DEFINE_bool("widen", False, "Take more values of the fields of a sweep under way.")
+WORKER = flags.DEFINE_bool("worker", False, "Run trials in this process and show nothing.")
+REBUILD = flags.DEFINE_bool("rebuild", False, "Only write trials.jsonl anew from the storage.")
+
+
+def main(arguments: Sequence[str]) -> int:
+    launch.no_arguments(arguments)
+    if not WORKDIR.value:
+        return launch.refuse("--workdir=DIR is missing: the folder of the sweep")
+    import jax
+
+    folder = Path(WORKDIR.value)
+    if WORKER.value:
+        return work(folder)
+    # Checking shapes takes no device; those are for the workers.
+    jax.config.update("jax_platforms", "cpu")
+    from cnnjax.errors import Failure
+    from cnnjax.sweep import table, worker
+
+    try:
+        sweep, kept = worker.begin(folder, asked(folder), WIDEN.value)
+        if REBUILD.value:
+            found = table.write(folder, sweep, kept)
+            print(f"{folder / 'trials.jsonl'}: {len(found)} trials")
+            return 0
+        return watched(folder, sweep, kept)
+    except Failure as error:
+        print(f"error: {error}", file=sys.stderr)
+        return launch.FAILED
+
+
+def asked(folder: Path):
+    """Returns the sweep of the flags, or that of the folder where they name none."""
+    from cnnjax import config as configs
+    from cnnjax.errors import InputError
+    from cnnjax.sweep import points, record, space
+
+    config = configuration.value(CONFIG)
+    if SPACE.value is None:
+        if not (folder / record.SWEEP).exists():
+            raise InputError("--space='FIELD=VALUES ...' is missing: what the sweep varies")
+        return record.load(folder, STORAGE.value)
+    config = configs.check(config)
+    found = points.check_space(space.read(SPACE.value), config)
+    command = tuple(a for a in sys.argv[1:] if a.lstrip("-").startswith("config"))
+    most = int(found.size) if SAMPLER.value == "grid" and found.size < 1e9 else 20
+    return record.Sweep(
+        config, found, SEEDS.value, SAMPLER.value, PRUNER.value, METRIC.value, DRAW.value,
+        STORAGE.value, trials=TRIALS.value or most, command=command,
+    )  # fmt: skip
+
+
+def work(folder: Path) -> int:
+    """Runs trials until there are none, or the process that started this one is gone."""
+    from cnnjax.errors import Failure
+    from cnnjax.sweep import record, storage, worker
+    from cnnjax.train import stop
+
+    def handle(number: int, _) -> None:
+        raise stop.Stopped("Stopped between two steps; the same command goes on.")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+    # Its standard input is a pipe that ends with whoever started it.
+    watched = sys.stdin is not None and not sys.stdin.isatty()
+
+    def go_on() -> bool:
+        return not (watched and select.select([sys.stdin], [], [], 0)[0])
+
+    try:
+        sweep = record.load(folder, STORAGE.value)
+        worker.work(folder, sweep, storage.opened(folder, sweep.storage), sweep.trials, go_on)
+    except stop.Stopped as stopped:
+        print(stopped)
+        return stop.STOPPED
+    except Failure as error:
+        print(f"error: {error}", file=sys.stderr)
+        return launch.FAILED
+    return 0 if go_on() else stop.STOPPED
+
+
+def watched(folder: Path, sweep, kept) -> int:
+    """Starts workers and shows the trials until all have ended."""
+    from cnnjax.sweep import crew, show, table
+    from cnnjax.sweep.watch import Watch
+    from cnnjax.train import stop
+
+    command = [sys.executable, "-m", "experiments.sweep", *sys.argv[1:], "--worker"]
+    with stop.requests() as stop_requested, Watch(folder, sweep) as watch:
+        workers = crew.Crew(command, folder, WORKERS.value)
+        while (alive := workers.replace_dead()) and not stop_requested():
+            watch.look(table.rows(sweep, kept), alive)
+            time.sleep(0.5)
+        workers.stop()
+    found = table.write(folder, sweep, kept)
+    complaints = workers.complaints()
+    for text in complaints:
+        print(f"error: {text}", file=sys.stderr)
+    watch.end(found)
+    best = table.ranked(sweep, found)[:1]
+    for row in best:
+        print(f"Best: trial {row['number']}, {sweep.metric} "
+              f"{show.figure(sweep.metric, row['value'])}. To train it:")  # fmt: skip
+        print(show.command(sweep, row["values"], "runs/best"))
+    if stop_requested():
+        print("Stopped; all is saved. The same command goes on from here.")
+        return stop.STOPPED
+    return launch.FAILED if complaints else 0
+
+
+if __name__ == "__main__":
+    launch.run(main)

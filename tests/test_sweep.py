@@ -1,0 +1,282 @@
+"""Sweeps of toy runs, which take no time: what becomes of each trial, whoever dies."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cnnjax import config as configuration
+from cnnjax.errors import Failure, InputError
+from cnnjax.sweep import life, locks, plan, points, record, space, storage, table, worker
+from cnnjax.train.stop import Stopped
+from tests import tiny
+
+RATES = "optimizer.learning_rate=log(1e-4,1e-1)"
+
+
+def sweep(text=RATES, config=None, **options):
+    base = configuration.check(tiny.config(epochs=9.0, **(config or {})))
+    return record.Sweep(base, points.check_space(space.read(text), base), **options)
+
+
+def figure(config):
+    """The best learning rate is 1e-2, whatever else."""
+    return 1 - abs(np.log10(config["optimizer"]["learning_rate"]) + 2) / 4
+
+
+def toy(config, workdir, judge):
+    workdir.mkdir(parents=True, exist_ok=True)
+    with (workdir / "metrics.jsonl").open("w") as file:
+        for epoch in range(1, 10):
+            figures = {"accuracy": figure(config) * epoch / 9, "loss": 1.0}
+            file.write(json.dumps({"step": 6 * epoch, "split": "validation", **figures}) + "\n")
+            file.flush()
+            judge(6 * epoch, figures)
+    return {"params_sha256": f"{config['seed']}", "step": 54, "tested_step": 54}
+
+
+def size(config):
+    return 54, 6.0
+
+
+def swept(folder, what, trials, run=toy, size=size):
+    made, kept = worker.begin(folder, what)
+    worker.work(folder, made, kept, trials, run=run, size=size)
+    return table.write(folder, made, kept)
+
+
+def test_a_sweep_and_what_it_leaves(tmp_path):
+    found = swept(tmp_path, sweep(seeds=3), 4)
+    assert [r["number"] for r in found] == [0, 1, 2, 3]
+    assert {r["state"] for r in found} == {"done"}
+    assert [r["seeds"] for r in found] == [[3, 4, 5]] * 4
+    assert found[0]["params_sha256"] == ["3", "4", "5"]
+    for row in found:
+        rate = row["values"]["optimizer.learning_rate"]
+        assert row["value"] == pytest.approx(figure({"optimizer": {"learning_rate": rate}}))
+        assert [point[0] for point in row["curve"]] == list(range(1, 10))
+        assert (tmp_path / "trials" / str(row["number"]) / "seed_4" / "metrics.jsonl").exists()
+    lines = (tmp_path / "trials.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == found
+
+
+def test_the_same_command_goes_on_and_takes_more_trials(tmp_path):
+    first = swept(tmp_path / "a", sweep(), 3)
+    assert swept(tmp_path / "a", sweep(), 3) == first
+    more = swept(tmp_path / "a", sweep(), 6)
+    assert more[:3] == first and len(more) == 6
+    at_once = swept(tmp_path / "b", sweep(), 6)
+    assert [r["values"] for r in at_once] == [r["values"] for r in more]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "qmc"])
+def test_no_point_is_tried_twice_and_a_finite_space_ends(tmp_path, sampler):
+    text = "model.kernel=1|2|3 model.pool=max|average label_smoothing=uniform(0,0.1,2)"
+    found = swept(tmp_path, sweep(text, sampler=sampler), 50)
+    assert len(found) == 12
+    assert len({str(r["values"]) for r in found}) == 12
+
+
+def test_seeds_of_the_draw_differ(tmp_path):
+    one, other = (swept(tmp_path / f"{i}", sweep(sampler="random", draw=i), 3) for i in (1, 2))
+    assert [r["values"] for r in one] != [r["values"] for r in other]
+
+
+def test_tpe_finds_the_optimum_and_random_search_does_not_know_it(tmp_path):
+    (best,) = table.ranked(sweep(), swept(tmp_path, sweep(), 25))[:1]
+    assert best["value"] > 0.97
+
+
+def test_a_killed_trial_is_gone_on_with_once(tmp_path):
+    what, kept = worker.begin(tmp_path, sweep())
+    lost = plan.take(tmp_path, what, kept, 3)
+    lost.claim.close()  # as the system does when a process dies
+    left = plan.take(tmp_path, what, kept, 3)
+    assert left.number == lost.number and left.point == lost.point
+    other = plan.take(tmp_path, what, kept, 3)
+    assert other.number == 1
+    other.claim.close(), left.claim.close()
+    begun = []
+
+    def run(config, workdir, judge):
+        begun.append(workdir.name)
+        return toy(config, workdir, judge)
+
+    found = swept(tmp_path, sweep(), 3, run)
+    assert sorted(begun) == ["0", "1", "2"] and {r["state"] for r in found} == {"done"}
+
+
+def test_a_stop_leaves_the_trial_for_the_next(tmp_path):
+    def stops(config, workdir, judge):
+        raise Stopped("asked")
+
+    with pytest.raises(Stopped):
+        swept(tmp_path, sweep(), 2, stops)
+    found = swept(tmp_path, sweep(), 2)
+    assert [r["state"] for r in found] == ["done", "done"] and found[0]["begun"] == 2
+
+
+def test_a_trial_that_kills_its_workers_is_given_up(tmp_path):
+    def dies(config, workdir, judge):
+        raise KeyboardInterrupt
+
+    what, kept = worker.begin(tmp_path, sweep())
+    for _ in range(9):
+        with pytest.raises(KeyboardInterrupt):
+            worker.work(tmp_path, what, kept, 1, run=dies, size=size)
+    worker.work(tmp_path, what, kept, 1, run=dies, size=size)
+    (row,) = table.rows(what, kept)
+    assert row["state"] == "failed" and "9 workers in a row died" in row["reason"]
+
+
+def test_an_exact_repeat_is_answered_from_the_first(tmp_path):
+    first = swept(tmp_path, sweep(), 1)[0]
+    what, kept = worker.begin(tmp_path, sweep())
+    study = storage.study(what, kept)
+    plan.add(study, what.space.stored(first["values"]), plan.distributions(what.space))
+
+    def never(config, workdir, judge):
+        raise AssertionError("run again")
+
+    worker.work(tmp_path, what, kept, 1, run=never, size=size)
+    again = table.rows(what, kept)[1]
+    assert again["repeats"] == 0 and again["value"] == first["value"]
+    assert again["params_sha256"] == first["params_sha256"] and again["state"] == "done"
+
+
+def test_failures_are_results(tmp_path):
+    def run(config, workdir, judge):
+        if config["model"]["kernel"] == 1:
+            raise Failure("the loss is not a number")
+        if config["model"]["kernel"] == 2:
+            return toy({**config, "optimizer": {"learning_rate": np.nan}}, workdir, judge)
+        if config["model"]["kernel"] == 3:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return toy(config, workdir, judge)
+
+    def fits(config):
+        if config["model"]["kernel"] > 4:
+            raise InputError("too large")
+        return size(config)
+
+    found = swept(tmp_path, sweep("model.kernel=1|2|3|4|5", sampler="grid"), 9, run, fits)
+    assert [r["state"] for r in found] == ["failed", "failed", "failed", "done", "infeasible"]
+    assert [r.get("reason") for r in found] == [
+        "the loss is not a number",
+        "accuracy of seed 3 is no number",
+        "RuntimeError: RESOURCE_EXHAUSTED: Out of memory",
+        None,
+        "too large",
+    ]
+
+
+def test_a_full_disk_and_our_own_mistakes_end_the_worker(tmp_path):
+    def full(config, workdir, judge):
+        raise Failure("no space") from OSError(28, "No space left on device")
+
+    def broken(config, workdir, judge):
+        raise ZeroDivisionError
+
+    for run, error in ((full, Failure), (broken, ZeroDivisionError)):
+        with pytest.raises(error):
+            swept(tmp_path, sweep(), 1, run)
+    assert swept(tmp_path, sweep(), 1)[0]["state"] == "done"
+
+
+def test_infeasible_points_do_not_count(tmp_path):
+    def fits(config):
+        if config["model"]["kernel"] % 2:
+            raise InputError("odd")
+        return size(config)
+
+    found = swept(tmp_path, sweep("model.kernel=int(1,8)", sampler="grid"), 3, size=fits)
+    states = [r["state"] for r in found]
+    assert states == ["infeasible", "done"] * 3
+    with pytest.raises(Failure, match="cannot exist or had been tried"):
+        swept(tmp_path / "none", sweep(), 3, size=lambda config: 1 / 0)
+
+
+@pytest.mark.parametrize("pruner", ["asha", "hyperband"])
+def test_pruners_stop_what_is_worse_and_spare_the_best(tmp_path, pruner):
+    found = swept(tmp_path, sweep(sampler="random", pruner=pruner), 24)
+    done = [r for r in found if r["state"] == "done"]
+    pruned = [r for r in found if r["state"] == "pruned"]
+    assert len(done) + len(pruned) == 24 and len(pruned) >= 8
+    true = {r["number"]: figure({"optimizer": {"learning_rate": r["values"][RATES[:23]]}})
+            for r in found}  # fmt: skip
+    assert max(true, key=true.get) in [r["number"] for r in done]
+    assert all(len(r["curve"]) < 9 for r in pruned)
+
+
+def test_another_sweep_in_the_folder_is_refused_with_what_differs(tmp_path):
+    swept(tmp_path, sweep(), 1)
+    for other, words in (
+        (sweep(config={"batch_size": 16}), "batch_size: 8, now 16"),
+        (sweep(seeds=2), "seeds: 1, now 2"),
+        (sweep("optimizer.learning_rate=log(1e-5,1e-1)"), "learning_rate: log(1e-4,1e-1), now log"),
+        (sweep(RATES + " model.kernel=1|2"), "model.kernel: not varied, now 1|2"),
+    ):
+        with pytest.raises(InputError) as refused:
+            worker.begin(tmp_path, other)
+        assert words in str(refused.value)
+    with pytest.raises(InputError, match="is not the folder of a sweep"):
+        record.load(tmp_path / "trials")
+
+
+def test_a_space_is_widened_on_request(tmp_path):
+    text = "model.kernel=1|2 optimizer.learning_rate=log(1e-3,1e-2)"
+    first = swept(tmp_path, sweep(text), 12)
+    wider = sweep("model.kernel=1|2|3 optimizer.learning_rate=log(1e-4,1e-1)")
+    with locks.shared(tmp_path / worker.ALIVE), pytest.raises(InputError, match="once they stop"):
+        worker.begin(tmp_path, wider, widen=True)
+    worker.begin(tmp_path, wider, widen=True)
+    found = swept(tmp_path, wider, 40)
+    assert found[:12] == first and len(found) == 40
+    assert {r["values"]["model.kernel"] for r in found} == {1, 2, 3}
+    narrower = sweep(text)
+    with pytest.raises(InputError, match=r"model\.kernel: 1\|2\|3, now 1\|2"):
+        worker.begin(tmp_path, narrower, widen=True)
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ({"sampler": "tpo"}, "unknown sampler 'tpo'"),
+        ({"pruner": "asho"}, "unknown pruner 'asho'"),
+        ({"sampler": "grid"}, "how many values of optimizer.learning_rate"),
+        ({"config": {"data__validation": 0.0}}, "data.validation is 0"),
+        ({"text": "seed=1|2", "seeds": 2}, "the space has the seed"),
+        ({"pruner": "asha", "config": {"evaluate__every_epochs": 0.0}}, "evaluate.every_epochs"),
+        ({"storage": "sqlite:///x.db"}, "SQLite locks up"),
+        ({"storage": "nosuch://x"}, "cannot be used"),
+    ],
+)
+def test_a_sweep_that_contradicts_itself_is_refused(tmp_path, what, words):
+    with pytest.raises(InputError) as refused:
+        worker.begin(tmp_path, sweep(**what))
+    assert words in str(refused.value)
+    assert not (tmp_path / "sweep.json").exists()
+
+
+def test_a_torn_line_of_the_journal_is_cut_off(tmp_path):
+    first = swept(tmp_path, sweep(), 2)
+    with (tmp_path / record.JOURNAL).open("a") as file:
+        file.write('{"op_code": 4, "half')
+    found = swept(tmp_path, sweep(), 3)
+    assert found[:2] == first and len(found) == 3
+
+
+def test_a_password_is_not_written_down(tmp_path):
+    what = sweep(storage="postgresql://me:secret@host:5432/trials")
+    assert "secret" not in json.dumps(record.stored(what))
+    assert "me@host:5432/trials" in json.dumps(record.stored(what))
+
+
+def test_validations_are_numbered_by_what_they_follow():
+    # 1,295 images in batches of 64, validated after each epoch and at the end of 4.3 epochs.
+    interval = 1295 / 64
+    steps = round(4.3 * interval)
+    found = [life.validation_number(step, interval, steps) for step in (21, 41, 61, 81, steps)]
+    assert found == [1, 2, 3, 4, 5]
+    assert life.validation_number(81, interval, 81) == 4
+    assert life.validation_number(7, 0.0, 7) == 1 and life.validation_number(3, 9.0, 3) == 1

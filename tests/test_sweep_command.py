@@ -1,0 +1,128 @@
+"""Sweeps as a person starts, stops, kills and repeats them."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cnnjax.workdir import checkpoint
+
+ROOT = Path(__file__).parent.parent
+SPACE = "--space=optimizer.learning_rate=log(1e-3,1e-1) model.act=relu|tanh"
+
+
+def command(*arguments):
+    return (sys.executable, "-m", "experiments.sweep", *map(str, arguments))
+
+
+def started(*arguments, **options):
+    return subprocess.Popen(
+        command(*arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, **options,
+    )  # fmt: skip
+
+
+def finished(*arguments):
+    process = started(*arguments)
+    return process.communicate(timeout=500)[0], process.returncode
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+
+
+def test_a_sweep_of_real_runs(tmp_path):
+    said, status = finished(
+        "--config=tests/tiny.py", "--config.epochs=2.0", f"--workdir={tmp_path}",
+        "--space=model.kernel=3|9 label_smoothing=0.0|0.1", "--sampler=grid",
+    )  # fmt: skip
+    assert status == 0, said
+    found = rows(tmp_path)
+    assert [r["state"] for r in found] == ["done", "done", "infeasible", "infeasible"]
+    assert "10x10 images are too small" in found[2]["reason"]
+    for row in found[:2]:
+        result = json.loads((tmp_path / "trials" / str(row["number"]) / "result.json").read_text())
+        assert row["params_sha256"] == [result["params_sha256"]]
+        assert "trial 0 done: accuracy" in said
+    # The command that is printed trains the best point to the same bits.
+    best = max(found[:2], key=lambda r: (r["value"], -r["number"]))
+    line = next(
+        line for line in said.splitlines() if line.startswith("python -m experiments.train")
+    )
+    words = line.replace("python", sys.executable, 1).replace("runs/best", str(tmp_path / "best"))
+    subprocess.run(words, shell=True, cwd=ROOT, check=True, capture_output=True)
+    again = json.loads((tmp_path / "best" / "result.json").read_text())
+    assert again["params_sha256"] == best["params_sha256"][0]
+    (tmp_path / "trials.jsonl").unlink()
+    said, status = finished(f"--workdir={tmp_path}", "--rebuild")
+    assert status == 0 and rows(tmp_path) == found, said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "--workdir=DIR is missing"),
+        (("--workdir=WORK",), "--space='FIELD=VALUES ...' is missing"),
+        (("--workdir=WORK", "--space=model.kernal=3|5"), "did you mean model.kernel"),
+        (("--workdir=WORK", SPACE, "--storage=postgresql://nobody@127.0.0.1:9/none"), "cannot be"),
+    ],
+)
+def test_unusable_arguments_end_in_a_plain_line(arguments, words, tmp_path):
+    given = [a.replace("WORK", str(tmp_path / "work")) for a in arguments]
+    said, status = finished(*given)
+    assert status == 2 and words in said and "Traceback" not in said
+    assert not (tmp_path / "work" / "sweep.json").exists()
+
+
+def crowd(folder, trials, *more):
+    return (
+        "--config=tests/tiny.py", "--config.epochs=40.0", "--config.data.examples=200",
+        "--config.checkpoint.every_epochs=4.0", "--config.evaluate.every_epochs=10.0",
+        SPACE, f"--trials={trials}", "--workers=2", "--sampler=random", f"--workdir={folder}",
+        *more,
+    )  # fmt: skip
+
+
+def digests(folder):
+    return [(r["number"], r["state"], r["params_sha256"], r["value"]) for r in rows(folder)]
+
+
+def children(pid):
+    tasks = Path(f"/proc/{pid}/task")
+    return [int(c) for task in tasks.glob("*/children") for c in task.read_text().split()]
+
+
+@pytest.mark.slow
+def test_a_sweep_survives_what_is_done_to_it(tmp_path):
+    """Workers are killed at random, then all is stopped, and then the parent itself is killed."""
+    said, status = finished(*crowd(tmp_path / "alone", 8))
+    assert status == 0, said
+    draw = random.Random(1)
+    process = started(*crowd(tmp_path / "harmed", 8), start_new_session=True)
+    killed = 0
+    while killed < 5:
+        time.sleep(draw.uniform(2, 8))
+        if process.poll() is not None:
+            break
+        if workers := children(process.pid):
+            os.kill(draw.choice(workers), signal.SIGKILL)
+            killed += 1
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=200)[0]
+    assert killed >= 3 and process.returncode == 75, said
+    process = started(*crowd(tmp_path / "harmed", 8))
+    time.sleep(6)
+    process.kill()
+    process.communicate()
+    said, status = finished(*crowd(tmp_path / "harmed", 8))
+    assert status == 0, said
+    assert digests(tmp_path / "harmed") == digests(tmp_path / "alone")
+    assert sum(r["begun"] for r in rows(tmp_path / "harmed")) > 8
+    assert {r["state"] for r in rows(tmp_path / "harmed")} == {"done"}
+    assert all(checkpoint.steps(place) for place in (tmp_path / "harmed" / "trials").iterdir())
