@@ -1,4 +1,8 @@
-"""Options for XLA, in one place."""
+"""The one door through which our programs are compiled, and the options that they need.
+
+XLA:CPU of jax 0.10 computes wrong values without them (jax-ml/jax#39103): nothing of ours calls
+`jax.jit` or `jax.pmap` itself, which tests/test_compiler.py holds.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,17 @@ import contextlib
 import contextvars
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
+import jax.core
 
-# On XLA:CPU of jax 0.10 the first sends unpadded convolutions and weight gradients to the fast path
-# that padded ones take: without oneDNN the training step of `mnist_cnn` takes 100 ms instead of 240
-# on two cores. The second has operations follow each other so that they need little memory, not so
-# that many can run at once, in each other's way: evaluation is 2 to 6 % faster on two cores.
+# The first is for right values: a fusion of jax 0.10.2 leaves rows wrong, or hangs. Without it,
+# unpadded convolutions and weight gradients also take the fast path of padded ones: without oneDNN
+# the training step of `mnist_cnn` takes 100 ms instead of 240 on two cores. The second has
+# operations follow each other so that they need little memory, not so that many can run at once, in
+# each other's way: evaluation is 2 to 6 % faster on two cores.
 CPU_OPTIONS: dict[str, str | bool] = {
     "xla_cpu_experimental_ynn_fusion_type": "",
     "xla_cpu_enable_concurrency_optimized_scheduler": False,
@@ -23,6 +30,75 @@ DETERMINISTIC = (
     "--xla_gpu_deterministic_ops=true",
     "--xla_gpu_exclude_nondeterministic_ops=true",
 )
+
+
+def jit(function: Callable[..., Any], platform: str = "", **keywords: Any) -> Any:
+    """Returns `function` compiled by `jax.jit`, with the options that its platform needs.
+
+    It takes the keywords of `jax.jit`, and touches no device before its first call. `lower` is that
+    of `jax.jit`; `compiled` returns the program for the given arguments ahead of any call.
+
+    JAX takes options for the outermost program alone. Called while another is traced, this one
+    becomes a part of that. Under `jax.grad` outside of any it is compiled without them: write
+    `jit(jax.grad(f))`, not `jax.grad(jit(f))`.
+
+    Args:
+      platform: of the devices: "cpu", "gpu" or "tpu"; that of the default device where empty.
+    """
+    part = jax.jit(function, **keywords)
+
+    @functools.cache
+    def whole() -> Any:
+        needed = options(platform or jax.default_backend())
+        return jax.jit(function, compiler_options=needed, **keywords)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return whole()(*args, **kwargs)
+        except ValueError:
+            if not being_traced(args, kwargs):
+                raise
+        return part(*args, **kwargs)
+
+    program: Any = call
+    program.lower = lambda *args, **kwargs: whole().lower(*args, **kwargs)
+    program.compiled = lambda *args, **kwargs: program.lower(*args, **kwargs).compile()
+    return program
+
+
+def pmap(function: Callable[..., Any], platform: str, **keywords: Any) -> Any:
+    """Returns `function` mapped by `jax.pmap`, with the options that its platform needs.
+
+    `jax.pmap` takes none. On one process `jit` around it does; that of several would see all their
+    devices, so there each program is lowered first, and called with arrays of all processes, which
+    `Mapper.split` and `Mapper.replicate` return. `compiled` is as that of `jit`.
+    """
+    mapped = jax.pmap(function, **keywords)
+    if jax.process_count() == 1:
+        return jit(mapped, platform, donate_argnums=keywords.get("donate_argnums", ()))
+    programs: dict[Any, Any] = {}
+
+    def compiled(*args: Any) -> Any:
+        return mapped.lower(*args).compile(options(platform))
+
+    @functools.wraps(function)
+    def call(*args: Any) -> Any:
+        leaves, structure = jax.tree.flatten(args)
+        kind = structure, tuple(map(jax.typeof, leaves))
+        if kind not in programs:
+            programs[kind] = compiled(*args)
+        return programs[kind](*args)
+
+    program: Any = call
+    program.compiled = compiled
+    return program
+
+
+def being_traced(*args: Any) -> bool:
+    """Returns whether a result of `args` becomes a part of a program or a derivative."""
+    leaves = jax.tree.leaves((args, jax.device_put(0)))
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
 
 
 def be_deterministic() -> None:
@@ -39,7 +115,7 @@ def is_deterministic(platform: str) -> bool:
 
 @functools.cache
 def options(platform: str) -> dict[str, str | bool]:
-    """Returns the `compiler_options` for `jax.jit` that this version of jax accepts."""
+    """Returns the compiler options that programs on a platform need, and this jaxlib accepts."""
     if platform != "cpu":
         return {}
     return {name: value for name, value in CPU_OPTIONS.items() if accepted({name: value})}

@@ -32,6 +32,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
+from cnnjax import compiler
 from cnnjax.convolution.boundary import BOUNDARIES, extend, floating
 from cnnjax.errors import InputError, nearest
 
@@ -98,12 +99,12 @@ def _widths(k: int, mode: str, flip: bool) -> tuple[int, int]:
     return (after, before) if flip and mode in BOUNDARIES else (before, after)
 
 
-@jax.jit
+@compiler.jit
 def _valid(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return _correlation(x, kernel, ((0, 0),) * x.ndim)
 
 
-@functools.partial(jax.jit, static_argnames="widths")
+@functools.partial(compiler.jit, static_argnames="widths")
 def _inside(x: jax.Array, kernel: jax.Array, widths) -> jax.Array:
     """Correlates over `x` and nothing beyond it.
 

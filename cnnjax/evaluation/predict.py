@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from PIL import Image, ImageOps
 
+from cnnjax import compiler
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import Trained
 
@@ -47,7 +48,7 @@ def read_image(path: Path, shape: tuple[int, int, int], invert: bool = False) ->
 def probabilities(trained: Trained, images: Sequence[np.ndarray], batch: int = 64) -> np.ndarray:
     """Returns (images, classes): softmax probabilities, float32, each row summing to 1."""
 
-    @jax.jit
+    @compiler.jit
     def forward(variables, pixels):
         logits: Any = trained.module.apply(variables, trained.preprocess(pixels), train=False)
         return jax.nn.softmax(logits)

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from cnnjax import augment
+from cnnjax import augment, compiler
 from cnnjax.illustration import panels
 
 # One of each kind, stronger than for training so that it is seen, and pipelines as they are used.
@@ -61,6 +61,6 @@ def contact_sheet(seed: int = 0) -> Figure:
 def draws(text: str, pair: np.ndarray, seed: int) -> np.ndarray:
     """Returns what the pipeline `text` makes of the first of `pair`, `DRAWS` times over."""
     batch = np.tile(pair, (DRAWS, 1, 1, 1))  # neighbours are different images
-    change = jax.jit(augment.pipeline(text, pair.shape[1:]))
+    change = compiler.jit(augment.pipeline(text, pair.shape[1:]))
     images, _ = change(jax.random.key(seed), batch, np.zeros(len(batch), np.int32))
     return np.asarray(images.round().astype(np.uint8))[::2]

@@ -81,7 +81,8 @@ class Mapper:
         if hosts.count() == 1:
             return jax.device_put(tree, self.replicated)
         # jit takes arrays of one process for those of all, which device_put does not.
-        return jax.jit(lambda tree: tree, out_shardings=self.replicated)(tree)
+        same = compiler.jit(lambda tree: tree, self.platform, out_shardings=self.replicated)
+        return same(tree)
 
     def split(self, batch: Any) -> Any:
         """Puts equal parts of each array's leading dimension on the devices, in order.
@@ -111,8 +112,8 @@ class Mapper:
         split: Sequence[bool],
         donate: Sequence[int] = (),
         check: bool = False,
-    ) -> Callable[..., Any]:
-        """Returns `step` compiled over all devices.
+    ) -> Any:
+        """Returns `step` compiled over all devices, by `compiler.jit` or `compiler.pmap`.
 
         Args:
           step: all its results must be equal on every device.
@@ -120,25 +121,22 @@ class Mapper:
           donate: positions of arguments whose memory the results may take over.
           check: proves at trace time that the results are equal on every device ("jit" only).
         """
-        options = compiler.options(self.platform)
         if self.kind == "pmap":
             axes = tuple(0 if part else None for part in split)
-            mapped = jax.pmap(
+            return compiler.pmap(
                 step,
+                self.platform,
                 axis_name=AXIS,
                 in_axes=axes,
-                out_axes=None,  # pyright: ignore[reportArgumentType]
+                out_axes=None,
                 devices=list(self.mesh.devices.flat),
                 donate_argnums=tuple(donate),
             )
-            if hosts.count() > 1:
-                return mapped  # which sees its own devices only, where jit sees those of all
-            return jax.jit(mapped, donate_argnums=tuple(donate), compiler_options=options)
         specs = tuple(PartitionSpec(AXIS) if part else PartitionSpec() for part in split)
         mapped = jax.shard_map(
             step, mesh=self.mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=check
         )
-        return jax.jit(mapped, donate_argnums=tuple(donate), compiler_options=options)
+        return compiler.jit(mapped, self.platform, donate_argnums=tuple(donate))
 
 
 def mapper(kind: str = "auto", devices: int = 0) -> Mapper:

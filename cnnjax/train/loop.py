@@ -153,7 +153,7 @@ def compiled_steps(
     # Not as an argument that may be empty: pmap takes the axes of such for those of the next.
     split = (False, True, False, *(False for _ in supply.resident))
     mapped = mapper.map(several, split=split, donate=(0,))
-    return mapped.lower(state, supply.batches(0, count), hyper, *supply.resident).compile()
+    return mapped.compiled(state, supply.batches(0, count), hyper, *supply.resident)
 
 
 def wait(queue: collections.deque, newest: jax.Array, most: int) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import jax
 
+from cnnjax import compiler, data, tree
 from cnnjax import config as configuration
-from cnnjax import data, tree
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import load_data
 from cnnjax.parallel import hosts
@@ -169,7 +169,7 @@ def resume(experiment: Experiment, checkpoints: Checkpoints, workdir: Path) -> T
     optimizer = experiment.optimizer(experiment.hyper, 0)
     key = jax.random.key(experiment.config["seed"])
     create = partial(create_state, experiment.module, optimizer, shape=experiment.dataset.shape)
-    state = experiment.mapper.replicate(jax.jit(create)(key))
+    state = experiment.mapper.replicate(compiler.jit(create)(key))
     restored = checkpoints.restore(state.variables, state.saved())
     if restored is not None:
         step, variables, training = restored

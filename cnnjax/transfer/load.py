@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnnjax import models, tree
+from cnnjax import compiler, models, tree
 from cnnjax.errors import InputError
 from cnnjax.transfer import keras, keras_names, safetensors, torch, torch_names
 from cnnjax.transfer.match import Match, Tensors, matched
@@ -139,4 +139,4 @@ def initialised(match: Match, key: jax.Array) -> dict[str, jax.Array]:
         leaves = tree.flatten(match.network.init(key, images, train=False))
         return {leaf: leaves[leaf] for leaf in match.fresh}
 
-    return jax.jit(some)(key)
+    return compiler.jit(some)(key)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from cnnjax import convolution, data, layers, models
+from cnnjax import compiler, convolution, data, layers, models
 from cnnjax.models import resnet
 from cnnjax.verification.check import Check, Outcome, below, close, difference, equal
 
@@ -122,7 +122,7 @@ def means(
     maximum=layers.max_pool,
 ) -> Outcome:
     pools = (harmonic, geometric, average, maximum)
-    pooled = jax.jit(lambda x: [pool(x, 2) for pool in pools])
+    pooled = compiler.jit(lambda x: [pool(x, 2) for pool in pools])
     four = [
         float(found.squeeze()) for found in pooled(jnp.array([[1.0, 2], [4, 8]])[None, ..., None])
     ]
@@ -133,7 +133,7 @@ def means(
         return harmonic(x, 2).sum() + geometric(x, 2).sum()
 
     rough = jnp.array([[0.0, -3], [2, 0]])[None, ..., None]
-    value, slope = jax.jit(jax.value_and_grad(both))(rough)
+    value, slope = compiler.jit(jax.value_and_grad(both))(rough)
     finite = bool(jnp.isfinite(value) & jnp.isfinite(slope).all())
     # Of 1, 2, 4 and 8: 4 / (1 + 1/2 + 1/4 + 1/8) = 32/15; the fourth root of 64; 15/4; 8.
     expected = {"H G A max": [32 / 15, 64**0.25, 15 / 4, 8], "ordered": True, "finite at 0": True}
@@ -170,7 +170,7 @@ def normalisation(norms=layers.NORMS) -> Outcome:
     """Which axes each kind brings to mean 0 and variance 1, of (batch, height, width, channels)."""
     axes = {"batch": (0, 1, 2), "group": (1, 2, 4), "layer": (1, 2, 3)}
 
-    @jax.jit
+    @compiler.jit
     def spread(x):
         found = []
         for name in axes:

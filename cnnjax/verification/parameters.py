@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import jax
@@ -163,7 +162,7 @@ def trained_accuracy(network: nn.Module, digits: data.Dataset, steps: int = 300)
         logits = jnp.asarray(network.apply(params, images))
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
-    @partial(jax.jit, compiler_options=compiler.options(jax.default_backend()))
+    @compiler.jit
     def step(params, state, images, labels):
         updates, state = optimizer.update(jax.grad(loss)(params, images, labels), state)
         return optax.apply_updates(params, updates), state
@@ -172,7 +171,7 @@ def trained_accuracy(network: nn.Module, digits: data.Dataset, steps: int = 300)
     for _ in range(steps):
         drawn = rng.integers(0, len(images), 64)
         params, state = step(params, state, images[drawn], labels[drawn])
-    logits = jnp.asarray(jax.jit(network.apply)(params, shifted_digits(digits.test.images, 1)))
+    logits = jnp.asarray(compiler.jit(network.apply)(params, shifted_digits(digits.test.images, 1)))
     return float((logits.argmax(-1) == digits.test.labels).mean())
 
 

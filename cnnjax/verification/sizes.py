@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnnjax import convolution, layers
+from cnnjax import compiler, convolution, layers
 from cnnjax.verification.check import Check, Outcome, above, close, equal
 
 
@@ -168,7 +168,7 @@ def border_information(feature_maps=convolution.feature_maps) -> Outcome:
 
     def border_over_middle(padding):
         slope = jax.grad(lambda batch: jax.vmap(lambda image: energy(image, padding))(batch).sum())
-        power = np.asarray(jax.jit(slope)(images) ** 2).mean((0, -1))
+        power = np.asarray(compiler.jit(slope)(images) ** 2).mean((0, -1))
         return power[:, 0].mean() / power[:, 4:8].mean()
 
     return above(2, border_over_middle("same") / border_over_middle("valid"))

@@ -97,7 +97,6 @@ def on_jax(
         (batch, side, side, channels), (kernel, kernel, channels, features),
         (batch, outputs, outputs, features),
     ))  # fmt: skip
-    compiled = partial(jax.jit, compiler_options=compiler.options(jax.default_backend()))
 
     def back(x: Any, weights: Any, gradient: Any, argument: int) -> Any:
         return jax.vjp(partial(correlate, window=window), x, weights)[1](gradient)[argument]
@@ -109,8 +108,7 @@ def on_jax(
     )
     by_onednn = room.by_onednn if onednn else lambda *_: None
     with mock.patch.object(room, "by_onednn", by_onednn):
-        lowered = [compiled(function).lower(x, weights, gradient) for function in functions]
-    programs = [program.compile() for program in lowered]
+        programs = [compiler.jit(function).compiled(x, weights, gradient) for function in functions]
     return {
         name: lambda program=program: program(x, weights, gradient).block_until_ready()
         for name, program in zip(PRODUCTS, programs, strict=True)

@@ -14,8 +14,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from cnnjax import compiler, data, models
 from cnnjax import config as configuration
-from cnnjax import data, models
 from cnnjax.data.dataset import statistics
 from cnnjax.train import experiment as experiments_of
 from cnnjax.train import feed, loop
@@ -41,7 +41,7 @@ def prepare(
     experiment = experiments_of.prepare(config, dataset, mapper)
     optimizer = experiment.optimizer(experiment.hyper, 0)
     create = partial(create_state, experiment.module, optimizer, shape=dataset.shape)
-    state = jax.jit(create, out_shardings=mapper.replicated)(jax.random.key(seed))
+    state = compiler.jit(create, out_shardings=mapper.replicated)(jax.random.key(seed))
     hyper = mapper.replicate({k: jnp.float32(v) for k, v in experiment.hyper.items()})
     supply = feed.feed(config, dataset.train, mapper)
     advance = {
