@@ -93,7 +93,8 @@ def boundary(source: Path | str | bytes, name: str = "") -> Iterator[str]:
     MemoryError, SyntaxError, struct.error, ...) is in no list of theirs.
     """
     called = name or ("the image" if isinstance(source, bytes) else os.fsdecode(source))
-    called = called.encode("utf-8", "replace").decode()  # a name that is no UTF-8 can be printed
+    # Bytes that are no UTF-8 can be in a name, and cannot be printed.
+    called = os.fsencode(called).decode("utf-8", "backslashreplace")
     try:
         yield called
     except InputError:
