@@ -214,7 +214,7 @@ def layout(path: Path) -> tuple[Path, dict[str, Path], tuple[str, ...]]:
             f"{printable(path)} holds {splits}, and also {printable(others[0].name)}, "
             "which is none of train, validation and test: move it elsewhere"
         )
-    return path, {split: found[0] for split, found in named.items()}, remarks
+    return path, {s: named[s][0] for s in ("train", "validation", "test") if s in named}, remarks
 
 
 def by_class(root: Path, notes: Notes) -> dict[str | None, list[Path]]:
