@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from cnnjax import convolution
-from cnnjax.illustration import panels
+from cnnjax import convolution, panels
 
 
 def steps() -> Figure:

@@ -6,8 +6,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from cnnjax import augment, compiler
-from cnnjax.illustration import panels
+from cnnjax import augment, compiler, panels
 
 # One of each kind, stronger than for training so that it is seen, and pipelines as they are used.
 GEOMETRY = (

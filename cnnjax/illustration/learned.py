@@ -11,10 +11,9 @@ import numpy as np
 from flax import linen as nn
 from matplotlib.figure import Figure
 
-from cnnjax import convolution
+from cnnjax import convolution, panels
 from cnnjax.errors import InputError
 from cnnjax.evaluation import trained
-from cnnjax.illustration import panels
 
 MOST = 8  # filters shown
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from cnnjax import convolution, layers
-from cnnjax.illustration import panels
+from cnnjax import convolution, layers, panels
 
 
 def gray(name: str) -> np.ndarray:

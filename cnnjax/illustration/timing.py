@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 from matplotlib.figure import Figure
 
-from cnnjax import compiler, convolution
-from cnnjax.illustration import panels
+from cnnjax import compiler, convolution, panels
 
 SIDE, KERNELS, REPEATS = 256, (1, 3, 5, 7, 9, 11, 15, 21, 31), 20
 
