@@ -91,7 +91,7 @@ def exciting(
     units: jax.Array,
     steps: int = 256,
     rate: float = 0.05,
-    roughness: float = 0.25,
+    roughness: float = 4.0,
     shift: int = 2,
 ) -> jax.Array:
     """Returns images in [0, 255] that were changed until they excite a unit each.
@@ -121,8 +121,11 @@ def exciting(
         rough = sum(
             jnp.abs(jnp.diff(images, axis=axis)).mean((1, 2, 3)).sum() / 255 for axis in (1, 2)
         )
-        # Of scale one, so that one weight of the roughness does for every layer.
-        return roughness * rough - jnp.log1p(jax.nn.relu(own)).sum() - 0.01 * own.sum()
+        return roughness * rough - (own / scale).sum()
+
+    # In units of what noise does to the layer, so that one roughness does for every layer.
+    _, at_start = graphs.run(graph, variables, preprocess(pixels(raw)), (layer,))
+    scale = at_start[layer].std() + 1e-6
 
     def step(carry: tuple[Any, Any], key: jax.Array) -> tuple[tuple[Any, Any], None]:
         raw, state = carry
