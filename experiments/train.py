@@ -12,6 +12,9 @@ from experiments import configuration, launch, processes
 
 CONFIG = configuration.define()
 WORKDIR = flags.DEFINE_string("workdir", None, "Directory of this run; resumes what is in it.")
+IGNORE = flags.DEFINE_bool(
+    "ignore_platform", False, "Train even where XLA is found to compute wrong values."
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         compiler.be_deterministic()
     processes.join()
     try:
-        run.run(config, Path(WORKDIR.value), launch.seconds())
+        run.run(config, Path(WORKDIR.value), launch.seconds(), ignore_platform=IGNORE.value)
     except stop.Stopped as stopped:
         print(stopped)
         return stop.STOPPED

@@ -2,6 +2,7 @@
 
     python -m experiments.verify                  everything, in under a minute on two cores
     python -m experiments.verify --only=C01,1.3   single rows, whole sections
+    python -m experiments.verify --platform       known faults of XLA, on this machine
 
 Exits with 1 where any check fails. The rows that need data or minutes are named at the end, with
 the test or command that shows each.
@@ -18,6 +19,7 @@ from absl import flags
 from experiments import launch
 
 ONLY = flags.DEFINE_list("only", [], "Rows (C01), letters (C) or sections (1.1) to check.")
+PLATFORM = flags.DEFINE_bool("platform", False, "Try known faults of XLA, and nothing else.")
 JSON = flags.DEFINE_bool("json", False, "Print one JSON object.")
 FULL = flags.DEFINE_bool("full", False, "Print long values whole instead of their beginning.")
 
@@ -27,6 +29,8 @@ LONGEST = 48  # characters of a value in the table; one that fails is printed wh
 
 def main(arguments: Sequence[str]) -> int:
     launch.no_arguments(arguments)
+    if PLATFORM.value:
+        return judge_platform()
     start = time.perf_counter()
     from cnnjax import verification
 
@@ -38,6 +42,48 @@ def main(arguments: Sequence[str]) -> int:
         results = print_table(checks)
         print_summary(results, time.perf_counter() - start)
     return 0 if all(result.passed for result in results) else 1
+
+
+def judge_platform() -> int:
+    """Tries every known fault of XLA at length; returns 1 where one shows in our programs."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from cnnjax import platform
+
+    errors, rows = Console(stderr=True), []
+    hidden = {"transient": True, "disable": not errors.is_terminal}
+    for fault in track(platform.FAULTS, "trying", console=errors, **hidden):
+        ours, alone = platform.at_length(fault)
+        row = {"issue": fault.issue, "says": f"XLA {fault.says}", "cure": fault.cure}
+        row |= {"seen_on": fault.platforms, "right": ours, "right_without_options": alone}
+        rows.append(row)
+    if JSON.value:
+        print(json.dumps(rows, indent=1))
+    else:
+        print_faults(rows)
+    return 0 if all(row["right"] for row in rows) else 1
+
+
+def print_faults(rows) -> None:
+    import jax
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH
+    table = Table("issue", "what it says", "seen on", "as we compile", "by jax.jit alone")
+    verdicts = {True: Text("right", "green"), False: Text("WRONG", "bold red")}
+    for row in rows:
+        found = verdicts[row["right"]], verdicts[row["right_without_options"]]
+        table.add_row(row["issue"], row["says"], ", ".join(row["seen_on"]), *found)
+    console.print(table)
+    wrong = [row for row in rows if not row["right"]]
+    for row in wrong:
+        print(f"{row['says']} ({row['issue']}): {row['cure']}")
+    print(f"{len(rows)} known faults tried on {jax.default_backend()}, {len(wrong)} show in ours")
 
 
 def report(results, seconds: float) -> dict:

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from cnnjax import compiler, data, tree
+from cnnjax import compiler, data, platform, tree
 from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import load_data
@@ -31,15 +31,17 @@ def run(
     workdir: Path,
     imports: float = 0.0,
     judge: Callable[[int, Mapping[str, float]], None] | None = None,
+    ignore_platform: bool = False,
 ) -> dict[str, Any]:
     """Trains as `config` says, or resumes, and returns what `result.json` holds.
 
     `imports` are the seconds that the process has taken until this call, for the record. `judge` is
     called with the step and the figures of each validation; what it raises ends the run.
+    `ignore_platform` goes on where XLA computes wrong values (`cnnjax.platform`).
     Raises InputError, with nothing written but the lock, when the config cannot work, and Stopped
     after a checkpoint when a signal asked for it. Raises Failure, and leaves the last checkpoint,
     when the loss stays infinite or not a number, when copies on several devices differ, and when
-    the disk is full.
+    the disk is full, and, before any data are read, where XLA computes wrong values.
     """
     config = configuration.check(config)
     mapper = check_parts(config)
@@ -47,6 +49,7 @@ def run(
         finished = hosts.from_first(partial(begin, config, workdir, claim))
         if finished is not None:
             return finished
+        platform.require(mapper.platform, ignore_platform)
         clock = Clock()
         clock.seconds["import"] = imports
         with clock.section("data"):

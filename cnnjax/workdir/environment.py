@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 from cnnjax import compiler, onednn
+from cnnjax import platform as faults
 
 PACKAGES = ("cnnjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy",
             "tensorflow-datasets", "ml_collections")  # fmt: skip
@@ -32,6 +33,7 @@ def describe() -> dict[str, Any]:
             "count": len(devices),
             "processes": jax.process_count(),
         },
+        "faults": faults.describe(devices[0].platform),
         # Last bits depend on it.
         "oneDNN": onednn.version() if compiler.rewrites() else None,
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
