@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cnnjax.workdir import checkpoint
+from tests import postgres_server
 
 ROOT = Path(__file__).parent.parent
 SPACE = "--space=optimizer.learning_rate=log(1e-3,1e-1) model.act=relu|tanh"
@@ -126,3 +127,25 @@ def test_a_sweep_survives_what_is_done_to_it(tmp_path):
     assert sum(r["begun"] for r in rows(tmp_path / "harmed")) > 8
     assert {r["state"] for r in rows(tmp_path / "harmed")} == {"done"}
     assert all(checkpoint.steps(place) for place in (tmp_path / "harmed" / "trials").iterdir())
+
+
+@pytest.mark.slow
+def test_a_sweep_survives_a_restart_of_its_server(tmp_path):
+    said, status = finished(*crowd(tmp_path / "alone", 6))
+    assert status == 0, said
+    with postgres_server.server() as server:
+        more = (f"--storage={server.url}", "--workers=4")
+        process = started(*crowd(tmp_path / "served", 6, *more))
+        folder = tmp_path / "served" / "trials"
+        deadline = time.monotonic() + 200
+        while not list(folder.glob("*/metrics.jsonl")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        os.kill(children(process.pid)[0], signal.SIGKILL)
+        server.stop()
+        time.sleep(3)
+        server.start()
+        said = process.communicate(timeout=400)[0]
+        assert process.returncode == 0, said
+        assert "The storage does not answer; asking again." in said
+        assert digests(tmp_path / "served") == digests(tmp_path / "alone")
+        assert not (tmp_path / "served" / "journal").exists()
