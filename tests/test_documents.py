@@ -33,6 +33,7 @@ SHORTER = {
     "runs/mnist_cnn": (*MNIST, "--config.report.every_steps=5"),
     "runs/wide": (*MNIST, "--config.schedule.warmup_epochs=0"),
     "runs/four": ("--config.epochs=1",),
+    "runs/sweep": ("--config.epochs=2", "--trials=3"),
 }
 
 

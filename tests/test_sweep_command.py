@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cnnjax.sweep import crew
 from cnnjax.workdir import checkpoint
 from tests import postgres_server
 
@@ -149,3 +151,24 @@ def test_a_sweep_survives_a_restart_of_its_server(tmp_path):
         assert "The storage does not answer; asking again." in said
         assert digests(tmp_path / "served") == digests(tmp_path / "alone")
         assert not (tmp_path / "served" / "journal").exists()
+
+
+@pytest.mark.parametrize("name", ["slurm_array.sh", "slurm_array_shared.sh"])
+def test_the_files_that_start_workers_are_well_formed(name):
+    path = ROOT / "docs" / "hosts" / name
+    assert os.access(path, os.X_OK)
+    subprocess.run(("bash", "-n", path), check=True)
+    known = subprocess.run(
+        command("--helpfull"), cwd=ROOT, capture_output=True, text=True, timeout=100
+    ).stdout
+    for flag in re.findall(r"^ .*--(\w+)=", path.read_text(), re.MULTILINE):
+        assert f"--{flag}:" in known or f"--[no]{flag}:" in known, flag
+
+
+def test_workers_share_gpus_evenly():
+    alone = crew.environments(2, ["0", "1", "2"])
+    assert alone == [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]
+    shared = crew.environments(3, ["0", "5"])
+    assert [own["CUDA_VISIBLE_DEVICES"] for own in shared] == ["0", "5", "0"]
+    assert {own["XLA_PYTHON_CLIENT_PREALLOCATE"] for own in shared} == {"false"}
+    assert crew.environments(2, []) == [{}, {}]

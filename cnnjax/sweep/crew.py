@@ -97,6 +97,6 @@ def environments(workers: int, devices: Sequence[str]) -> list[dict[str, str]]:
     for i in range(workers):
         own = {"CUDA_VISIBLE_DEVICES": devices[i % len(devices)]}
         if workers > len(devices):
-            own.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+            own["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
         found.append(own)
     return found

@@ -102,11 +102,21 @@ def learned(sweep: Sweep, kept: Any, trials: Sequence[Any], asked: Any) -> dict[
     """Returns what a sampler makes of the trials, asked about a copy of them in memory.
 
     It creates the trial that it is asked for, and writes into it bit by bit; here half of one is
-    nobody's loss.
+    nobody's loss. Of trials that failed or could not exist Optuna learns nothing; here they break
+    a constraint, so that it keeps away from their like.
     """
+    from optuna.trial import TrialState, create_trial
+
+    known = distributions(sweep.space)
     copy = storage.quiet().create_study(direction=sweep.direction, sampler=asked)
-    copy.add_trials(trials)
-    return copy.ask(distributions(sweep.space)).params
+    for trial in trials:
+        if trial.state == TrialState.FAIL:
+            broken = {"ends": 1.0}
+            trial = create_trial(
+                params=trial.params, distributions=known, value=0.0, constraints=broken
+            )
+        copy.add_trial(trial)
+    return copy.ask(known).params
 
 
 def drawn(sweep: Sweep, kept: Any, trials: Sequence[Any], asked: Any) -> dict[str, Any]:
