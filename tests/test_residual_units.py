@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnjax.layers import joined, moments
+from cnnjax.layers import joined, norm
 
 SHAPE = (8, 4, 16, 6)
+plain = norm.normalised.__wrapped__
 
 
 def arrays(dtype=np.float32):
@@ -21,7 +22,7 @@ def weighed(function):
     weights = jnp.asarray(np.random.default_rng(1).normal(size=SHAPE), jnp.float32)
 
     def total(x, scale, bias):
-        y, mean, var = function(x, scale, bias, 1e-3, None)
+        y, mean, var = function(x, scale, bias, epsilon=1e-3, axis_name=None)
         return (y * weights).sum() + jnp.sin(mean).sum() + jnp.sin(var).sum()
 
     return total
@@ -31,8 +32,8 @@ def test_the_gradient_by_two_sums_is_that_of_the_chain_rule():
     with jax.enable_x64(True):
         x, scale, bias = arrays(np.float64)
         given = x, scale, bias.astype(np.float32)
-        found = jax.grad(weighed(moments.by_moments), (0, 1, 2))(*given)
-        expected = jax.grad(weighed(moments.plain), (0, 1, 2))(*given)
+        found = jax.grad(weighed(norm.normalised), (0, 1, 2))(*given)
+        expected = jax.grad(weighed(plain), (0, 1, 2))(*given)
     for a, b in zip(found, expected, strict=True):
         assert a.dtype == b.dtype
         np.testing.assert_allclose(a, b, rtol=1e-9 if a.dtype == np.float64 else 1e-6)
@@ -44,7 +45,7 @@ def test_over_devices_it_is_that_of_the_whole_batch():
 
     def per_device(function):
         def loss(x, scale, bias, weights):
-            y, _, _ = function(x, scale, bias, 1e-3, "data")
+            y, _, _ = function(x, scale, bias, epsilon=1e-3, axis_name="data")
             return (y * weights).sum()
 
         mapped = jax.pmap(
@@ -53,12 +54,12 @@ def test_over_devices_it_is_that_of_the_whole_batch():
         halves = (2, SHAPE[0] // 2, *SHAPE[1:])
         return mapped(x.reshape(halves), scale, bias, weights.reshape(halves))
 
-    found, expected = per_device(moments.by_moments), per_device(moments.plain)
+    found, expected = per_device(norm.normalised), per_device(plain)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-4)
 
     def whole(x):
-        return (moments.plain(x, scale, bias, 1e-3, None)[0] * weights).sum()
+        return (plain(x, scale, bias, epsilon=1e-3, axis_name=None)[0] * weights).sum()
 
     np.testing.assert_allclose(
         np.reshape(found[0], SHAPE), jax.grad(whole)(x), rtol=2e-4, atol=2e-5

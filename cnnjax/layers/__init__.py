@@ -8,10 +8,10 @@ from cnnjax.layers.conv import (
     ConvBN,
     DepthwiseConv,
     SeparableConv,
-    activated,
     he_normal,
 )
 from cnnjax.layers.dropout import Dropout
+from cnnjax.layers.fused import activated
 from cnnjax.layers.norm import NORMS, BatchNorm, GroupNorm, local_response_norm
 from cnnjax.layers.pool import (
     GLOBAL_POOLS,

@@ -15,6 +15,7 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 
 from cnnjax.errors import InputError
+from cnnjax.layers import fused
 from cnnjax.layers.activation import ACTIVATIONS
 from cnnjax.layers.correlate import correlate
 from cnnjax.layers.norm import BatchNorm
@@ -162,18 +163,6 @@ class SeparableConv(nn.Module):
         )(x)
 
 
-def activated(conv: Conv, x: jax.Array, act: str) -> jax.Array:
-    """Returns the activation named `act` of conv(x), at once if that can be and nobody looks."""
-    if act == "relu" and not observed(conv):
-        return conv(x, relu=True)
-    return ACTIVATIONS[act](conv(x))
-
-
-def observed(module: nn.Module) -> bool:
-    """Returns whether the module is to show what its submodules compute, one by one."""
-    return module.is_initializing() or module.is_mutable_collection("intermediates")
-
-
 class ConvBN(nn.Module):
     """Convolution, normalisation, activation: the unit of most networks since 2015.
 
@@ -213,19 +202,9 @@ class ConvBN(nn.Module):
             name="conv",
         )
         norm = None if self.norm is None else self.norm(name="norm")
-        act, rest = ACTIVATIONS[self.act], {} if shortcut is None else {"shortcut": shortcut}
-        if self.at_once(norm, x, *rest.values()):
-            after = rest if norm is None else norm.constants() | rest
-            x = conv(x, relu=self.act == "relu", **after)
-            return x if self.act == "relu" else act(x)
+        if fused.possible(self, norm, x, shortcut):
+            return fused.unit(conv, norm, x, shortcut, self.act)
         x = conv(x)
         if norm is not None:
             x = norm(x)
-        return act(x) if shortcut is None else joined(x, shortcut, self.act)
-
-    def at_once(self, norm: nn.Module | None, *arrays: jax.Array) -> bool:
-        """Returns whether what follows the convolution is constant, and nobody looks in between."""
-        constant = norm is None or (isinstance(norm, BatchNorm) and not norm.train)
-        asked = (self.dtype, getattr(norm, "dtype", None), *(array.dtype for array in arrays))
-        single = all(dtype in (None, jnp.float32) for dtype in asked)
-        return constant and single and not observed(self)
+        return ACTIVATIONS[self.act](x) if shortcut is None else joined(x, shortcut, self.act)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
@@ -10,10 +9,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from cnnjax import compiler
+from cnnjax import kernels
 from cnnjax.errors import InputError
-from cnnjax.layers import threefry
-from cnnjax.layers.apart import apart
 
 
 class Dropout(nn.Module):
@@ -46,26 +43,13 @@ class Dropout(nn.Module):
         keep = 1 - jnp.asarray(self.rate, jnp.promote_types(x.dtype, jnp.float32))
         # Drawn in float32 whatever x is, so that its precision does not change the mask.
         probability = keep.astype(jnp.float32)
-        kept = bernoulli(keys, probability, x.shape)
+        kept = bernoulli(keys, probability, shape=x.shape)
         # At rate 1 nothing is kept, and an infinite scale would make the gradient nan.
         scale = jnp.where(keep > 0, 1 / keep, 0)
         return jnp.where(kept, x * scale, 0).astype(x.dtype)
 
 
-def bernoulli(keys: jax.Array, probability: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+@kernels.operation
+def bernoulli(keys: jax.Array, probability: jax.Array, *, shape: tuple[int, ...]) -> jax.Array:
     """Returns `jax.random.bernoulli` of each key, as bool of `shape` (len(keys), ...)."""
-    if not (compiler.rewrites() and threefry.is_of(keys)):
-        return jax.vmap(lambda key: jax.random.bernoulli(key, probability, shape[1:]))(keys)
-    count = math.prod(shape[1:])
-
-    def drawn(words: jax.Array, probability: jax.Array) -> jax.Array:
-        # The upper 23 bits are a number of [0, 1), as jax.random.uniform takes them.
-        uniform = (threefry.bits(words, count) >> 9).astype(jnp.float32) * jnp.float32(2**-23)
-        return (uniform < probability).reshape(shape)
-
-    def nothing(words: jax.Array, probability: jax.Array) -> jax.Array:
-        return (jnp.broadcast_to(words[:, :1], (len(words), count)) < 0).reshape(shape)
-
-    # Both directions need it: XLA would draw it twice.
-    words = jax.random.key_data(keys)
-    return apart(drawn, shape, words, probability, otherwise=nothing)
+    return jax.vmap(lambda key: jax.random.bernoulli(key, probability, shape[1:]))(keys)

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from cnnjax import kernels, parallel
 from cnnjax.errors import InputError
-from cnnjax.layers.channels import spread
-from cnnjax.layers.moments import by_moments
+from cnnjax.kernels import channel_sum, spread
 from cnnjax.registry import Table
 
 
@@ -61,14 +61,16 @@ class BatchNorm(nn.Module):
             bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
         if self.train:
             axis_name = None if self.is_initializing() else self.axis_name
-            values, mean, var = by_moments(values, scale, bias, self.epsilon, axis_name)
+            values, mean, var = normalised(
+                values, scale, bias, epsilon=self.epsilon, axis_name=axis_name
+            )
             if not self.is_initializing():
                 running_mean.value = self.moved(running_mean.value, mean)
                 running_var.value = self.moved(running_var.value, var)
         else:
             factor = lax.rsqrt(running_var.value + self.epsilon) * scale
-            values = values - spread(running_mean.value, values.shape)
-            values = values * spread(factor, values.shape) + spread(bias, values.shape)
+            values = values - spread(running_mean.value, shape=x.shape)
+            values = values * spread(factor, shape=x.shape) + spread(bias, shape=x.shape)
         return values.astype(self.dtype or x.dtype)
 
     def constants(self) -> dict[str, jax.Array]:
@@ -88,6 +90,34 @@ class BatchNorm(nn.Module):
         """Returns the running average after a batch, in its own dtype."""
         average = self.momentum * running + (1 - self.momentum) * batch
         return average.astype(running.dtype)
+
+
+@kernels.operation
+def normalised(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, *, epsilon: float, axis_name: str | None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Returns x with a mean of `bias` and a deviation of `scale` per channel, and its moments.
+
+    Args:
+      x: (..., channels), float32 or wider.
+      scale, bias: (channels,).
+      epsilon: added to the variance.
+      axis_name: mapped axis over which the moments are averaged, or None.
+
+    Returns:
+      The normalised x, and mean and variance (divided by n) of the batch, each (channels,).
+    """
+    mean = average(x, axis_name)
+    centred = x - spread(mean, shape=x.shape)
+    var = average(jnp.square(centred), axis_name)
+    factor = lax.rsqrt(var + epsilon) * scale
+    return centred * spread(factor, shape=x.shape) + spread(bias, shape=x.shape), mean, var
+
+
+def average(x: jax.Array, axis_name: str | None) -> jax.Array:
+    """Returns the mean per channel, of the batch on all devices."""
+    mean = channel_sum(x) / (x.size // x.shape[-1])
+    return mean if axis_name is None else parallel.mean(mean, axis_name)
 
 
 class GroupNorm(nn.Module):

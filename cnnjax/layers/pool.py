@@ -7,9 +7,7 @@ wider and returned in the input's dtype (integers: in float32).
 from __future__ import annotations
 
 import functools
-import itertools
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from cnnjax import compiler
+from cnnjax import kernels
 from cnnjax.errors import InputError
-from cnnjax.layers import tiles
-from cnnjax.layers.apart import apart
 from cnnjax.layers.window import Padding, Size, Widths, by, check_fits, each, pad_widths, spatial
 from cnnjax.registry import Table
 
@@ -29,10 +25,7 @@ from cnnjax.registry import Table
 # so that zeros and negative inputs give the guard's average and a zero gradient instead of nan.
 GUARD = 1e-6
 
-# Windows of up to so many pixels are reduced pairwise over strided slices; see `reduce_windows`.
-FEW = 9
-# Channels from which on `max_of_tiles` is the quicker one.
-MANY = 16
+Sizes = tuple[int, ...]
 
 
 @jax.named_scope("max_pool")
@@ -47,69 +40,8 @@ def max_pool(
 
     Among equal values the first in reading order gets the gradient; nan wins over everything.
     """
-    lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.iinfo(x.dtype).min
     placed = place(x, window, stride, padding, ceil_mode)
-    if tiled(x, placed):
-        return max_of_tiles(x, placed)
-    if jnp.issubdtype(x.dtype, jnp.floating) and compiler.rewrites():
-        return max_apart(x, placed)
-    return reduce_windows(x, lowest, lax.max, larger, placed)
-
-
-def tiled(x: jax.Array, windows: Windows) -> bool:
-    """Returns whether `max_of_tiles` is to be had, and the quicker one."""
-    plain = windows.size == windows.stride and not any(map(any, windows.widths))
-    small = 1 < math.prod(windows.size) <= FEW and x.shape[-1] >= MANY
-    floats = jnp.issubdtype(x.dtype, jnp.floating)
-    return plain and small and floats and compiler.rewrites()
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def max_of_tiles(x: jax.Array, windows: Windows) -> jax.Array:
-    """Returns the largest value of each window, as `max_pool`."""
-    return reduce_windows(x, -jnp.inf, lax.max, larger, windows)
-
-
-def tiles_forward(x: jax.Array, windows: Windows) -> tuple[jax.Array, tuple]:
-    largest, number = tiles.winners(x, windows.size)
-    return largest, (number, x.shape)
-
-
-def tiles_backward(windows: Windows, kept: tuple, gradient: jax.Array) -> tuple[jax.Array]:
-    number, shape = kept
-    return (tiles.to_winners(gradient, number, windows.size, shape),)
-
-
-max_of_tiles.defvjp(tiles_forward, tiles_backward)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def max_apart(x: jax.Array, windows: Windows) -> jax.Array:
-    """Returns the largest value of each window, as `max_pool`.
-
-    Its gradient is computed once. XLA on a CPU otherwise does so in everything that uses it, as
-    often as a normalisation before the pooling does: 9 ms of a step of ResNet-50 at 64x64.
-    """
-    return reduce_windows(x, -jnp.inf, lax.max, larger, windows)
-
-
-def apart_forward(x: jax.Array, windows: Windows) -> tuple[jax.Array, jax.Array]:
-    return reduce_windows(x, -jnp.inf, lax.max, larger, windows), x
-
-
-def apart_backward(windows: Windows, x: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
-    def winners(x: jax.Array, gradient: jax.Array) -> jax.Array:
-        return jax.vjp(lambda x: apart_forward(x, windows)[0], x)[1](gradient)[0]
-
-    return (apart(winners, x.shape, x, gradient),)
-
-
-max_apart.defvjp(apart_forward, apart_backward)
-
-
-def larger(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Returns the larger of two, `a` when equal; its gradient goes to that one alone."""
-    return jnp.where((b > a) | jnp.isnan(b), b, a)
+    return largest(x, size=placed.size, stride=placed.stride, padding=placed.widths)
 
 
 @jax.named_scope("average_pool")
@@ -128,7 +60,7 @@ def average_pool(
     """
     values, dtype = precise(x)
     placed = place(x, window, stride, padding, ceil_mode)
-    total = reduce_windows(values, 0.0, lax.add, lax.add, placed)
+    total = added(values, size=placed.size, stride=placed.stride, padding=placed.widths)
     return (total / counts(spatial(x), placed, count_padding)).astype(dtype)
 
 
@@ -245,38 +177,36 @@ def counts(sizes: Sequence[int], windows: Windows, count_padding: bool) -> np.nd
     return functools.reduce(np.multiply.outer, pixels)[..., np.newaxis]
 
 
+@kernels.operation
+def largest(x: jax.Array, *, size: Sizes, stride: Sizes, padding: Widths) -> jax.Array:
+    """Returns the largest value of each window of x (batch, *spatial, channels)."""
+    lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.iinfo(x.dtype).min
+    return reduce_windows(x, lowest, lax.max, size, stride, padding)
+
+
+@kernels.operation
+def added(x: jax.Array, *, size: Sizes, stride: Sizes, padding: Widths) -> jax.Array:
+    """Returns the sum of each window of x (batch, *spatial, channels)."""
+    return reduce_windows(x, 0.0, lax.add, size, stride, padding)
+
+
 def reduce_windows(
     x: jax.Array,
     initial: float,
     operation: Callable[..., jax.Array],
-    pairwise: Callable[[jax.Array, jax.Array], jax.Array],
-    windows: Windows,
+    size: Sizes,
+    stride: Sizes,
+    padding: Widths,
 ) -> jax.Array:
-    """Reduces each window by `operation`, from `initial`, which is also what padding holds.
-
-    Small windows go through `pairwise` over strided slices, which has the values and gradients of
-    `lax.reduce_window`. On a CPU that takes, forward and backward, 10 to 25 times as long for 2x2
-    maxima and 1.4 to 5 times for 3x3 ones, but a third of the time for 4x4.
-    """
-    if math.prod(windows.size) <= FEW:
-        padded = jnp.pad(x, ((0, 0), *windows.widths, (0, 0)), constant_values=initial)
-        return functools.reduce(pairwise, taps(padded, windows.size, windows.stride))
+    """Reduces each window by `operation`, from `initial`, which is also what padding holds."""
     return lax.reduce_window(
         x,
         np.asarray(initial, x.dtype),
         operation,
-        (1, *windows.size, 1),
-        (1, *windows.stride, 1),
-        ((0, 0), *windows.widths, (0, 0)),
+        (1, *size, 1),
+        (1, *stride, 1),
+        ((0, 0), *padding, (0, 0)),
     )
-
-
-def taps(x: jax.Array, window: Sequence[int], stride: Sequence[int]) -> Iterator[jax.Array]:
-    """Yields, in reading order, one pixel of every window: (batch, *outputs, channels)."""
-    spans = [(n - k) // s * s + 1 for n, k, s in zip(x.shape[1:-1], window, stride, strict=True)]
-    for start in itertools.product(*map(range, window)):
-        end = [o + span for o, span in zip(start, spans, strict=True)]
-        yield lax.slice(x, (0, *start, 0), (x.shape[0], *end, x.shape[-1]), (1, *stride, 1))
 
 
 POOLS: Table[Callable[..., jax.Array]] = Table(

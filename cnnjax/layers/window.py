@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax
 
 from cnnjax.errors import InputError, nearest
+from cnnjax.kernels import Window as Window
 
 Size = int | Sequence[int]
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
 Widths = tuple[tuple[int, int], ...]
 
 PADDINGS = ("valid", "same", "full", "edge", "reflect")
-
-
-class Window(NamedTuple):
-    """Per dimension: steps between windows, zeros (before, after), steps between taps; groups."""
-
-    stride: tuple[int, ...]
-    padding: Widths
-    dilation: tuple[int, ...]
-    groups: int = 1
 
 
 def spatial(x: jax.Array) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from jax import lax
 
 from cnnjax.augment import Pipeline, Targets, pipeline, unmixed
 from cnnjax.evaluation.loss import cross_entropy, sums
-from cnnjax.layers.channels import square_sum
+from cnnjax.kernels import square_sum
 from cnnjax.parallel import mean, total, vary
 from cnnjax.train.finite import accept
 from cnnjax.train.state import TrainState, no_totals, none_skipped

@@ -88,7 +88,7 @@ def on_jax(
     import jax
 
     from cnnjax import compiler
-    from cnnjax.layers import correlate as room
+    from cnnjax import onednn as room
     from cnnjax.layers.correlate import correlate
     from cnnjax.layers.window import Window
 
@@ -106,8 +106,8 @@ def on_jax(
         partial(back, argument=0),
         partial(back, argument=1),
     )
-    by_onednn = room.by_onednn if onednn else lambda *_: None
-    with mock.patch.object(room, "by_onednn", by_onednn):
+    computes = room.computes if onednn else lambda _: False
+    with mock.patch.object(room, "computes", computes):
         programs = [compiler.jit(function).compiled(x, weights, gradient) for function in functions]
     return {
         name: lambda program=program: program(x, weights, gradient).block_until_ready()
