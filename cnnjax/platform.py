@@ -100,7 +100,7 @@ def padded_in_a_loop(compiled: Compile, size: int) -> bool:
 
 def padded_beyond_the_kernel(compiled: Compile, low: int) -> bool:
     """The derivative of a convolution crops where its padding is wider than the kernel."""
-    x, kernel = drawn(1, 4, 6, 8), np.eye(8, dtype=np.float32).reshape(1, 1, 8, 8)
+    x, kernel = drawn(1, 4, 6, 8), jnp.eye(8).reshape(1, 1, 8, 8)
 
     def total(x, weights):
         wide = ((0, 0), (low, 0))

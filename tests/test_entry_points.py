@@ -184,7 +184,7 @@ def test_a_second_start_compiles_nothing(trained, tmp_path, monkeypatch):
     for _ in range(2):
         done = command("evaluate", f"--workdir={trained[0]}", CNNJAX_CACHE=str(tmp_path))
         assert done.returncode == 0 and not done.stderr, done.stderr
-        kept.append({file.name for file in (tmp_path / "programs").glob("*-cache")})
+        kept.append({file.name for file in (tmp_path / "programs").rglob("*-cache")})
     assert kept[0] and kept[0] == kept[1]
 
 
@@ -196,4 +196,4 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
     assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
     monkeypatch.setenv("CNNJAX_CACHE", str(tmp_path))
     caches.keep_programs()
-    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path / "programs")
+    assert Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).parent == tmp_path / "programs"

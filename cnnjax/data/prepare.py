@@ -22,6 +22,7 @@ from pathlib import Path
 from rich import console as rich_console
 from rich import progress as rich_progress
 
+from cnnjax import caches
 from cnnjax.data import archives, builder, download
 from cnnjax.errors import InputError, nearest
 from cnnjax.registry import Table
@@ -100,9 +101,17 @@ def prepare(
 
 
 def data_directory(data_dir: str | os.PathLike | None) -> Path:
-    """Returns `data_dir`, or TFDS's own default: $TFDS_DATA_DIR or ~/tensorflow_datasets."""
-    default = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return Path(data_dir or default).expanduser()
+    """Returns `data_dir`, or TFDS's own default: $TFDS_DATA_DIR or ~/tensorflow_datasets.
+
+    Who has no home gets a folder beside what else is cached.
+    """
+    asked = data_dir or os.environ.get("TFDS_DATA_DIR")
+    try:
+        return Path(asked or "~/tensorflow_datasets").expanduser()
+    except RuntimeError:
+        if asked:
+            raise InputError(f"{asked} is in a home, which this user does not have") from None
+        return caches.folder() / "tensorflow_datasets"
 
 
 def _candidates(name: str, root: Path) -> list[Path]:

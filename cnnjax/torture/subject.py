@@ -81,8 +81,9 @@ class Subject:
         result = files.read_json(self.workdir / files.RESULT)
         lines = (self.workdir / files.METRICS).read_text().splitlines()
         reports = [json.loads(line) for line in lines]
+        of_this_start = ("seconds", "programs")
         return {
-            "result": {name: value for name, value in result.items() if name != "seconds"},
+            "result": {name: value for name, value in result.items() if name not in of_this_start},
             "metrics": [{**report, "images_per_second": 0} for report in reports],
             "discarded": sorted(path.name for path in (self.workdir / "nonfinite").glob("*")),
         }

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from cnnjax import compiler, data, platform, tree
+from cnnjax import caches, compiler, data, platform, tree
 from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import load_data
@@ -50,7 +50,7 @@ def run(
         if finished is not None:
             return finished
         platform.require(mapper.platform, ignore_platform)
-        clock = Clock()
+        clock, programs = Clock(), caches.counter()
         clock.seconds["import"] = imports
         with clock.section("data"):
             dataset = hosts.one_then_all(partial(load_data, config))
@@ -66,6 +66,8 @@ def run(
                     "The same command goes on from here."
                 )
             result = score(experiment, state, workdir, clock)
+        result["programs"] = programs()
+        hosts.from_first(partial(tell_missed, result["programs"], config, workdir))
         print("Seconds: " + ", ".join(f"{k} {v:.1f}" for k, v in result["seconds"].items()))
         hosts.from_first(partial(files.write_json, workdir / files.RESULT, result))
         return result
@@ -155,6 +157,13 @@ def record_start(config: Mapping[str, Any], dataset: data.Dataset, workdir: Path
     files.write_json(workdir / files.CONFIG, config)
     files.write_json(workdir / files.ENVIRONMENT, environment.describe())
     files.write_json(workdir / files.DATASET, facts)
+
+
+def tell_missed(programs: Mapping[str, int], config: Mapping[str, Any], workdir: Path) -> None:
+    """Says so where a run such as this should have found its programs compiled, and did not."""
+    known = files.read_json(workdir / files.ENVIRONMENT)
+    if sentence := caches.missed(programs, config, known):
+        print(f"warning: {sentence}.")
 
 
 def check_shared(workdir: Path) -> None:

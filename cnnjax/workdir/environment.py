@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from cnnjax import compiler, onednn
+from cnnjax import caches, compiler, onednn
 from cnnjax import platform as faults
 
 PACKAGES = ("cnnjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy",
@@ -26,6 +26,7 @@ def describe() -> dict[str, Any]:
         "packages": {name: version(name) for name in PACKAGES},
         "git": git_state(),
         "machine": f"{platform.system()} {platform.machine()}",
+        "processor": caches.processor(),
         "cores": os.cpu_count(),
         "devices": {
             "platform": devices[0].platform,
