@@ -27,6 +27,7 @@ class Field:
     least: float = -math.inf
     most: float = math.inf
     choices: tuple[str, ...] = ()
+    before: Any = None  # what a config means that is older than the field, if not the default
 
 
 # Sections that pass what is not listed here to the constructor they name, which checks it.
@@ -36,6 +37,11 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
     "seed": Field(0, "of initialisation, order of examples, dropout, augmentation", 0, 2**31 - 1),
     "epochs": Field(10.0, "passes over the training split; fractions count steps", 0),
     "batch_size": Field(128, "examples per step, over all devices", 1, 10**6),
+    "task": Field(
+        "",
+        "what is learnt, in cnnjax.tasks.TASKS; empty: what the data set is for",
+        before="classification",
+    ),
     "label_smoothing": Field(0.0, "probability spread over all classes", 0, 1),
     "augment": Field("", "of training images, in the step: 'crop(4)|flip'; see cnnjax.augment"),
     "deterministic": Field(False, "on a GPU: the same bits in every run of a seed, at some speed"),
@@ -219,13 +225,13 @@ def extra(config: Mapping[str, Any], section: str) -> dict[str, Any]:
 
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a stored config with the defaults of the fields that are younger than it."""
+    """Returns a stored config with what the fields that are younger than it stand for there."""
     result = dict(config)
-    for name, entry in default().to_dict().items():
-        if isinstance(entry, Mapping):
-            result[name] = {**entry, **result.get(name, {})}
+    for name, entry in FIELDS.items():
+        if isinstance(entry, Field):
+            result.setdefault(name, entry.default if entry.before is None else entry.before)
         else:
-            result.setdefault(name, entry)
+            result[name] = {k: f.default for k, f in entry.items()} | dict(result.get(name, {}))
     return result
 
 

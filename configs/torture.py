@@ -15,9 +15,9 @@ from cnnjax.data.sources import Source, synthetic
 def poisoned(examples: int = 200, size: int = 10) -> Source:
     """The synthetic set; the sixth label of its training split is none."""
     source = synthetic(examples, size=size)
-    labels = source.train.labels.copy()
+    labels = source.train.targets["label"].copy()
     labels[5] = 255
-    return Source(Split(source.train.images, labels), source.test, source.class_names)
+    return Source(Split(source.train.images, {"label": labels}), source.test, source.class_names)
 
 
 DATASETS.setdefault("poisoned", poisoned)

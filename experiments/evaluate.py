@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from cnnjax import parallel
+    from cnnjax import parallel, tasks
     from cnnjax.evaluation import trained
     from cnnjax.evaluation.evaluate import evaluator
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     trained.check_data(network, dataset)
     split = getattr(dataset, SPLIT.value)
     mapper = parallel.mapper()
-    evaluate = evaluator(network.module, network.preprocess, mapper, BATCH_SIZE.value)
+    evaluate = evaluator(network.task, network.module, network.preprocess, mapper, BATCH_SIZE.value)
     result = evaluate(mapper.replicate(network.variables), split)
     if not result:
         return launch.refuse(f"the {SPLIT.value} split of this run has no examples")
@@ -43,13 +43,15 @@ def main(arguments: Sequence[str]) -> int:
     if JSON.value:
         print(json.dumps(result))
         return 0
-    table = Table("split", "step", "examples", "loss (nats)", "accuracy")
+    units = tasks.units(network.task)
+    loss = f"loss ({units.pop('loss')})".replace(" ()", "")
+    table = Table("split", "step", "examples", loss, *(n.replace("_", " ") for n in units))
     table.add_row(
         SPLIT.value,
         f"{network.step:,}",
         f"{result['examples']:,}",
         f"{result['loss']:.5f}",
-        f"{result['accuracy']:.2%}".replace("%", " %"),
+        *(tasks.shown(result[name], unit) for name, unit in units.items()),
     )
     Console().print(table)
     return 0

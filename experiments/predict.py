@@ -1,4 +1,4 @@
-"""Predicts the classes of image files with the network of a workdir."""
+"""Says what the network of a workdir finds in image files, or draws it into --output."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Directory of the run.")
 CHECKPOINT = flags.DEFINE_enum(
     "checkpoint", "auto", ["auto", "last", "best"], "auto: as the run's evaluate.select says."
 )
-TOP = flags.DEFINE_integer("top", 3, "Classes to print per image.", 1)
+TOP = flags.DEFINE_integer("top", 3, "Classes or other findings to print per image.", 1)
 INVERT = flags.DEFINE_bool(
     "invert", False, "Invert the images: for dark digits on light paper, as MNIST has it reversed."
 )
+OUTPUT = flags.DEFINE_string("output", None, "Directory for a picture of each prediction, as PNG.")
 JSON = flags.DEFINE_bool("json", False, "Print one JSON object per image.")
 
 
@@ -25,25 +26,30 @@ def main(arguments: Sequence[str]) -> int:
     workdir = launch.existing_workdir(WORKDIR.value)
     if not arguments:
         return launch.refuse("name at least one image file")
+    import jax
     from rich.console import Console
     from rich.table import Table
 
     from cnnjax.evaluation import predict, trained
+    from cnnjax.tasks import shown
 
     network = trained.load(workdir, CHECKPOINT.value)
     images = [predict.read_image(Path(a), network.shape, INVERT.value) for a in arguments]
-    rows = predict.probabilities(network, images)
-    count = min(TOP.value, len(network.class_names))
-    answers = [predict.top(row, network.class_names, count) for row in rows]
+    task, facts = network.task, network.facts
+    found = predict.predictions(network, images)
+    each = [jax.tree.map(lambda x, i=i: x[i], found) for i in range(len(images))]
+    answers = [task.findings(prediction, facts)[: TOP.value] for prediction in each]
+    if OUTPUT.value:
+        predict.write_pictures(Path(OUTPUT.value), arguments, each, network)
     if JSON.value:
         for file, answer in zip(arguments, answers, strict=True):
-            classes = [{"class": name, "probability": p} for name, p in answer]
-            print(json.dumps({"image": file, "classes": classes}))
+            print(json.dumps({"image": file, task.finds: answer}))
         return 0
-    table = Table("image", "class", "probability")
+    table = Table("image", *task.columns)
     for file, answer in zip(arguments, answers, strict=True):
-        for i, (name, probability) in enumerate(answer):
-            table.add_row("" if i else file, name, f"{probability:.2%}".replace("%", " %"))
+        for i, finding in enumerate(answer or [{}]):
+            cells = (shown(finding[name], unit) for name, unit in task.columns.items() if finding)
+            table.add_row("" if i else file, *cells)
     Console().print(table)
     return 0
 

@@ -54,7 +54,7 @@ def test_nothing_is_the_identity():
         images, targets = run(text)
         np.testing.assert_array_equal(images, IMAGES)
         assert images.dtype == np.float32 and augment.pipeline(text).values == {}
-        np.testing.assert_array_equal(targets.labels, LABELS)
+        np.testing.assert_array_equal(targets.own, LABELS)
         np.testing.assert_array_equal(targets.others, LABELS)
         np.testing.assert_array_equal(targets.share, np.ones(COUNT, np.float32))
 
@@ -71,7 +71,7 @@ def test_at_strength_zero_all_together_change_no_bit(text):
     images, targets = run(text)
     np.testing.assert_array_equal(images, IMAGES)
     np.testing.assert_array_equal(targets.share, 1)
-    np.testing.assert_array_equal(targets.labels, LABELS)
+    np.testing.assert_array_equal(targets.own, LABELS)
 
 
 def test_each_example_draws_for_itself_and_keeps_shape_and_range():

@@ -28,7 +28,7 @@ def test_mixup_weighs_pixels_as_it_weighs_labels():
     share = targets.share[:, None, None, None]
     expected = share * IMAGES + (1 - share) * IMAGES[SWAPPED]
     np.testing.assert_allclose(images, expected, atol=1e-3)
-    np.testing.assert_array_equal(targets.labels, LABELS)
+    np.testing.assert_array_equal(targets.own, LABELS)
     np.testing.assert_array_equal(targets.others, LABELS[SWAPPED])
     assert targets.share.dtype == np.float32
 
@@ -78,7 +78,7 @@ def test_the_last_of_an_odd_batch_stays_alone():
     for text in ("mixup(1)", "cutmix(1)"):
         images, targets = mix(text, IMAGES[:5], LABELS[:5])
         np.testing.assert_array_equal(images[4], IMAGES[4])
-        assert (targets.labels[4], targets.others[4], targets.share[4]) == (*LABELS[[4, 4]], 1)
+        assert (targets.own[4], targets.others[4], targets.share[4]) == (*LABELS[[4, 4]], 1)
         even, same = mix(text, IMAGES[:4], LABELS[:4])
         np.testing.assert_array_equal(images[:4], even)
         np.testing.assert_array_equal(targets.share[:4], same.share)

@@ -12,12 +12,14 @@ from cnnjax import augment, data, models, parallel
 from cnnjax.errors import InputError
 from cnnjax.evaluation import trained
 from cnnjax.evaluation.evaluate import evaluator
+from cnnjax.tasks.classification import TASK
 from cnnjax.train import optim, run
 from cnnjax.train.experiment import check_parts
 from cnnjax.train.step import AUGMENT, AUGMENT_KEY, create_state, train_step
 from tests import tiny
 
 SHAPE, CLASSES, BATCH = (10, 10, 1), 4, 16
+FACTS = data.Facts(SHAPE, tuple("abcd"))
 TEXT = "crop(2)|rotate(20)|noise(4)|mixup(1)"
 MODULE = models.build("lenet5", CLASSES, features=(2, 4), units=(8,), kernel=3)
 
@@ -42,7 +44,7 @@ def batch():
 
 def compiled(mapper, pipeline, accumulate=1):
     step = partial(
-        train_step, module=MODULE, augment=pipeline, preprocess=data.normalize,
+        train_step, task=TASK, module=MODULE, augment=pipeline, preprocess=data.normalize,
         optimizer=optimizer, axis_name=parallel.AXIS, accumulate=accumulate,
     )  # fmt: skip
     return mapper.map(step, split=(False, True, False))
@@ -50,7 +52,9 @@ def compiled(mapper, pipeline, accumulate=1):
 
 @pytest.fixture(scope="module")
 def state():
-    make = partial(create_state, MODULE, optimizer({"learning_rate": 0.1}, 0), shape=SHAPE)
+    make = partial(
+        create_state, MODULE, optimizer({"learning_rate": 0.1}, 0), task=TASK, facts=FACTS
+    )
     return jax.jit(make)(jax.random.key(5))
 
 
@@ -66,14 +70,14 @@ def test_the_loss_is_that_of_the_augmented_images_against_both_labels(state):
     key = jax.random.fold_in(jax.random.fold_in(state.key, 0), AUGMENT_KEY)
     given = batch()
     images, targets = pipeline(key, given["image"], given["label"])
-    assert not np.array_equal(targets.labels, targets.others)
+    assert not np.array_equal(targets.own, targets.others)
     share = np.asarray(targets.share)[:, None]
-    soft = share * np.eye(CLASSES)[targets.labels] + (1 - share) * np.eye(CLASSES)[targets.others]
+    soft = share * np.eye(CLASSES)[targets.own] + (1 - share) * np.eye(CLASSES)[targets.others]
     soft = 0.9 * soft + 0.1 / CLASSES
     logits = MODULE.apply(state.variables, data.normalize(images))
     losses = optax.softmax_cross_entropy(logits, soft)
     assert float(metrics["loss"]) == pytest.approx(float(losses.sum()), rel=1e-5)
-    right = logits.argmax(1) == np.where(share[:, 0] < 0.5, targets.others, targets.labels)
+    right = logits.argmax(1) == np.where(share[:, 0] < 0.5, targets.others, targets.own)
     assert float(metrics["correct"]) == right.sum()
 
 
@@ -167,7 +171,7 @@ def test_augmentation_fights_overfitting(tmp_path):
         run.run(config, workdir)
         network, dataset = trained.load(workdir), trained.load_data(config)
         mapper = parallel.mapper("jit", 1)
-        evaluate = evaluator(network.module, network.preprocess, mapper, 500)
+        evaluate = evaluator(network.task, network.module, network.preprocess, mapper, 500)
         losses = [evaluate(network.variables, s)["loss"] for s in (dataset.train, dataset.test)]
         gaps[text] = losses[1] - losses[0]
     plain, augmented = gaps.values()

@@ -12,7 +12,7 @@ import pytest
 
 from cnnjax import parallel
 from cnnjax.errors import InputError
-from cnnjax.train.state import TrainState, from_saved, no_totals, none_skipped
+from cnnjax.train.state import TrainState, from_saved, none_skipped
 from cnnjax.workdir import checkpoint, integrity
 from cnnjax.workdir.checkpoint import Checkpoints
 
@@ -34,10 +34,14 @@ def state(step, devices=2):
         statistics,
         moments,
         jax.random.key(step),
-        no_totals(),
+        {name: jnp.zeros(()) for name in ("loss", "correct", "count")},
         none_skipped(),
     )
     return parallel.mapper("jit", devices).replicate(whole)
+
+
+def score(metrics):
+    return metrics["accuracy"]
 
 
 def is_list(x):
@@ -54,7 +58,7 @@ def restore(workdir):
     """Returns (step, state) as a run would that starts here; None without a checkpoint."""
     blank = jax.tree.map(jnp.zeros_like, state(0).replace(key=jnp.zeros(())))
     blank = blank.replace(key=jax.random.key(77))
-    with Checkpoints(workdir) as checkpoints:
+    with Checkpoints(workdir, score) as checkpoints:
         found = checkpoints.restore(blank.variables, blank.saved())
     return found and (found[0], from_saved(found[1], found[2]))
 
@@ -72,7 +76,7 @@ def assert_same(found, expected):
 def saved(tmp_path_factory):
     """A workdir with good checkpoints of steps 10 (the better) and 20."""
     workdir = tmp_path_factory.mktemp("saved")
-    with Checkpoints(workdir) as checkpoints:
+    with Checkpoints(workdir, score) as checkpoints:
         save(checkpoints, 10, 0.9)
         save(checkpoints, 20, 0.8)
     return workdir
@@ -99,7 +103,7 @@ def test_a_workdir_without_checkpoints_restores_nothing(tmp_path):
 
 
 def test_saving_a_step_again_changes_nothing(workdir):
-    with Checkpoints(workdir) as checkpoints:
+    with Checkpoints(workdir, score) as checkpoints:
         other = state(21)
         checkpoints.save(20, other.variables, other.saved(), None)
     assert_same(restore(workdir)[1], state(20))
@@ -183,14 +187,14 @@ def test_a_score_that_was_tampered_with_is_damage(workdir):
     content["metrics"]["accuracy"] = 0.99
     record.write_text(json.dumps(content))
     integrity.seal(workdir / "checkpoints" / "20")
-    assert checkpoint.scores(workdir) == {10: 0.9}
+    assert checkpoint.scores(workdir, score) == {10: 0.9}
     assert restore(workdir)[0] == 10
 
 
 def test_a_run_goes_on_past_a_damaged_checkpoint(workdir, capsys):
     for path in arrays(workdir, 20):
         flip(path)
-    with Checkpoints(workdir) as checkpoints:
+    with Checkpoints(workdir, score) as checkpoints:
         blank = state(0)
         assert checkpoints.restore(blank.variables, blank.saved())[0] == 10
         assert checkpoints.scores == {10: 0.9}
@@ -198,7 +202,7 @@ def test_a_run_goes_on_past_a_damaged_checkpoint(workdir, capsys):
         save(checkpoints, 30, 0.1)
     assert checkpoint.steps(workdir) == [20, 30]
     assert_same(restore(workdir)[1], state(30))
-    step, variables = checkpoint.read_variables(workdir, state(0).variables, best=True)
+    step, variables = checkpoint.read_variables(workdir, state(0).variables, best=score)
     assert step == 20
     assert_same(state(20).replace(**variables), state(20))
 
@@ -220,14 +224,14 @@ def test_leftovers_of_an_interrupted_save_are_ignored_and_cleared_away(workdir):
     assert checkpoint.steps(workdir) == [10, 20]
     assert restore(workdir)[0] == 20
     assert not begun.exists()
-    with Checkpoints(workdir) as checkpoints:
+    with Checkpoints(workdir, score) as checkpoints:
         save(checkpoints, 30)
     assert_same(restore(workdir)[1], state(30))
 
 
 def test_the_latest_and_the_best_are_kept(tmp_path):
     kept = {}
-    with Checkpoints(tmp_path, keep=2) as checkpoints:
+    with Checkpoints(tmp_path, score, keep=2) as checkpoints:
         for step, accuracy in ((1, 0.5), (2, 0.7), (3, 0.6), (4, None), (5, 0.7), (6, 0.1)):
             save(checkpoints, step, accuracy)
             checkpoints.wait()
@@ -237,21 +241,21 @@ def test_the_latest_and_the_best_are_kept(tmp_path):
 
 def test_the_best_is_kept_by_later_sessions_of_the_run(tmp_path):
     for step, accuracy in ((1, 0.7), (2, 0.9), (3, 0.6), (4, 0.5), (5, None), (6, 0.2)):
-        with Checkpoints(tmp_path, keep=1) as checkpoints:
+        with Checkpoints(tmp_path, score, keep=1) as checkpoints:
             save(checkpoints, step, accuracy)
     assert checkpoint.steps(tmp_path) == [2, 6]
-    assert checkpoint.scores(tmp_path) == {2: 0.9, 6: 0.2}
+    assert checkpoint.scores(tmp_path, score) == {2: 0.9, 6: 0.2}
 
 
 def test_variables_are_read_from_the_latest_or_the_best(saved):
-    for best, expected in ((False, 20), (True, 10)):
+    for best, expected in ((None, 20), (score, 10)):
         step, variables = checkpoint.read_variables(saved, state(0).variables, best)
         assert step == expected
         assert_same(state(step).replace(**variables), state(step))
 
 
 def test_variables_are_read_on_other_devices_than_they_were_saved_from(tmp_path):
-    with Checkpoints(tmp_path) as checkpoints:
+    with Checkpoints(tmp_path, score) as checkpoints:
         save(checkpoints, 5, devices=8)
     shapes = jax.eval_shape(lambda: state(0).variables)
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), shapes)
@@ -274,7 +278,7 @@ def test_reading_falls_back_to_the_next_and_says_so(workdir, capsys):
     assert checkpoint.steps(workdir) == [10, 20]
     shutil.rmtree(workdir / "checkpoints" / "10")
     with pytest.raises(InputError, match="holds no validated checkpoint that can be read"):
-        checkpoint.read_variables(workdir, state(0).variables, best=True)
+        checkpoint.read_variables(workdir, state(0).variables, best=score)
 
 
 def test_digests_tell_values_types_shapes_and_names_apart():

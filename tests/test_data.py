@@ -22,11 +22,11 @@ def test_digits_are_scikit_learns(digits):
     assert sorted(map(bytes, ours)) == sorted(map(bytes, theirs.astype(np.uint8)))
     assert digits.shape == (8, 8, 1) and digits.classes == 10
     assert all(part.images.dtype == np.uint8 for part in parts)
-    assert all(part.labels.dtype == np.int32 for part in parts)
+    assert all(part.targets["label"].dtype == np.int32 for part in parts)
 
 
 def test_digits_split_is_stratified(digits):
-    share = np.bincount(digits.test.labels) / np.bincount(load_digits().target)
+    share = np.bincount(digits.test.targets["label"]) / np.bincount(load_digits().target)
     np.testing.assert_allclose(share, 0.2, atol=0.005)
 
 
@@ -81,15 +81,16 @@ def test_a_batch_may_be_larger_than_the_set():
 def test_hold_out_is_disjoint_stratified_and_keeps_one_of_each_class():
     labels = np.repeat(np.arange(3, dtype=np.int32), [1, 10, 100])
     images = np.arange(111, dtype=np.uint8).reshape(-1, 1, 1, 1)
-    kept, held = dataset.hold_out(data.Split(images, labels), 0.2, seed=0)
-    assert np.bincount(held.labels).tolist() == [0, 2, 20]
+    kept, held = dataset.hold_out(data.Split(images, {"label": labels}), 0.2, 0, "label")
+    assert np.bincount(held.targets["label"]).tolist() == [0, 2, 20]
     assert sorted([*kept.images.ravel(), *held.images.ravel()]) == list(range(111))
 
 
 def test_a_share_that_holds_nothing_out_is_refused():
     labels = np.arange(4, dtype=np.int32)
+    images = np.zeros((4, 1, 1, 1), np.uint8)
     with pytest.raises(InputError, match="holds none out"):
-        dataset.hold_out(data.Split(np.zeros((4, 1, 1, 1), np.uint8), labels), 0.1, seed=0)
+        dataset.hold_out(data.Split(images, {"label": labels}), 0.1, 0, "label")
 
 
 def test_no_validation_leaves_train_whole():
@@ -138,7 +139,7 @@ def test_mnist_is_read_whole_without_tensorflow(shared):
     assert mnist.mean == pytest.approx((0.1307,), abs=5e-5)
     assert mnist.std == pytest.approx((0.3081,), abs=5e-5)
     # Yann LeCun's page: class counts of the training set.
-    assert np.bincount(mnist.train.labels)[:2].tolist() == [5923, 6742]
+    assert np.bincount(mnist.train.targets["label"])[:2].tolist() == [5923, 6742]
 
 
 def test_decoded_sets_come_from_the_cache_the_second_time(shared, monkeypatch):

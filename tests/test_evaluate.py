@@ -13,6 +13,7 @@ from cnnjax import data, parallel
 from cnnjax.data import Split
 from cnnjax.evaluation.evaluate import evaluator
 from cnnjax.layers import BatchNorm, Dense, Dropout
+from cnnjax.tasks.classification import TASK
 
 COUNT = 10_007
 
@@ -42,7 +43,7 @@ class Reciprocal(nn.Module):
 def split():
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (COUNT, 4, 4, 1), dtype=np.uint8)
-    return Split(images, draw.integers(0, 4, COUNT).astype(np.int32))
+    return Split(images, {"label": draw.integers(0, 4, COUNT).astype(np.int32)})
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +54,8 @@ def network(split):
     statistics = jax.tree.map(lambda x: x + draw.random(x.shape), variables["batch_stats"])
     variables = {"params": variables["params"], "batch_stats": statistics}
     logits = np.asarray(module.apply(variables, data.normalize(split.images)), np.float64)
-    losses = -scipy.special.log_softmax(logits, axis=1)[np.arange(COUNT), split.labels]
-    return module, variables, (logits.argmax(axis=1) == split.labels).sum(), losses.sum()
+    losses = -scipy.special.log_softmax(logits, axis=1)[np.arange(COUNT), split.targets["label"]]
+    return module, variables, (logits.argmax(axis=1) == split.targets["label"]).sum(), losses.sum()
 
 
 @pytest.mark.parametrize("batch_size", [7, 500, 2000, 20_000])
@@ -64,7 +65,7 @@ def network(split):
 def test_every_example_counts_once(kind, devices, batch_size, network, split):
     module, variables, correct, loss = network
     mapper = parallel.mapper(kind, devices)
-    found = evaluator(module, data.normalize, mapper, batch_size)(
+    found = evaluator(TASK, module, data.normalize, mapper, batch_size)(
         mapper.replicate(variables), split
     )
     assert found["examples"] == COUNT
@@ -76,7 +77,7 @@ def test_every_example_counts_once(kind, devices, batch_size, network, split):
 def test_an_evaluator_serves_splits_of_any_length(batch_size, count, network, split):
     module, variables, _, _ = network
     mapper = parallel.mapper("jit", 2)
-    evaluate = evaluator(module, data.normalize, mapper, batch_size)
+    evaluate = evaluator(TASK, module, data.normalize, mapper, batch_size)
     variables = mapper.replicate(variables)
     parts = [evaluate(variables, split.take(np.arange(a, b))) for a, b in ((0, 3), (3, count))]
     whole = evaluate(variables, split.take(np.arange(count)))
@@ -89,7 +90,7 @@ def test_a_split_without_examples_has_no_result(network, split):
     module, variables, _, _ = network
     mapper = parallel.mapper("jit", 1)
     empty = split.take(np.arange(0))
-    assert evaluator(module, data.normalize, mapper, 10)(variables, empty) == {}
+    assert evaluator(TASK, module, data.normalize, mapper, 10)(variables, empty) == {}
 
 
 @pytest.mark.parametrize("devices", [1, 4])
@@ -97,14 +98,14 @@ def test_logits_that_are_no_numbers_are_wrong_and_padding_is_never_seen(devices)
     # Black images give NaN. Padding is black, too, and must not reach the sums.
     pixels = np.array([200, 200, 10, 10, 10], np.uint8)
     images = np.broadcast_to(pixels[:, None, None, None], (5, 4, 4, 1))
-    split = Split(images, np.array([0, 1, 1, 1, 0], np.int32))
+    split = Split(images, {"label": np.array([0, 1, 1, 1, 0], np.int32)})
     mapper = parallel.mapper("auto", devices)
-    evaluate = evaluator(Reciprocal(), data.normalize, mapper, 3)
+    evaluate = evaluator(TASK, Reciprocal(), data.normalize, mapper, 3)
     found = evaluate({}, split)
     assert found["accuracy"] == 3 / 5 and np.isfinite(found["loss"])
 
     images = np.concatenate([images, np.zeros((2, 4, 4, 1), np.uint8)])
-    found = evaluate({}, Split(images, np.array([0, 1, 1, 1, 0, 0, 1], np.int32)))
+    found = evaluate({}, Split(images, {"label": np.array([0, 1, 1, 1, 0, 0, 1], np.int32)}))
     assert found["accuracy"] == 3 / 7 and found["examples"] == 7
     assert np.isnan(found["loss"])
 
@@ -112,7 +113,7 @@ def test_logits_that_are_no_numbers_are_wrong_and_padding_is_never_seen(devices)
 def test_another_split_compiles_nothing(network, split, caplog):
     module, variables, _, _ = network
     mapper = parallel.mapper("pmap", 2)
-    evaluate = evaluator(module, data.normalize, mapper, 64)
+    evaluate = evaluator(TASK, module, data.normalize, mapper, 64)
     variables = mapper.replicate(variables)
 
     def compilations(part):

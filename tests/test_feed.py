@@ -84,11 +84,11 @@ def test_a_split_is_resident_where_it_fits(monkeypatch):
     mapper = parallel.mapper("jit", 1)
     assert not supply(mapper)[0].resident and supply(mapper)[0].steps == 1
     monkeypatch.setattr(parallel.Mapper, "platform", "gpu")
-    for limit, lies_there in ((4 * 4800, True), (4 * 4800 - 4, False)):
+    for limit, lies_there in ((4 * 4992, True), (4 * 4992 - 4, False)):
         device = types.SimpleNamespace(memory_stats=lambda limit=limit: {"bytes_limit": limit})
         mesh = types.SimpleNamespace(local_devices=[device])
         split = data.load("synthetic", examples=48, size=10, validation=0.0).train
-        assert split.images.nbytes == 4800
+        assert split.images.nbytes + split.targets["label"].nbytes == 4992
         assert feed.fits(split, types.SimpleNamespace(mesh=mesh)) is lies_there
     monkeypatch.setattr(feed, "fits", lambda *_: True)
     assert supply(mapper)[0].steps == feed.STEPS

@@ -14,10 +14,11 @@ LEVELS = {
     "convolution": 0,
     "layers": 1, "workdir": 1, "augment": 1, "images": 1,
     "models": 2, "data": 2,
-    "transfer": 3, "evaluation": 3, "structure": 3,
-    "train": 4,
-    "explain": 4, "sweep": 5, "report": 5,
-    "verification": 6, "illustration": 6, "torture": 6,
+    "transfer": 3, "structure": 3, "tasks": 3,
+    "evaluation": 4,
+    "train": 5, "explain": 5,
+    "sweep": 6, "report": 6,
+    "verification": 7, "illustration": 7, "torture": 7,
 }  # fmt: skip
 LIBRARY = sorted((ROOT / "cnnjax").rglob("*.py"))
 

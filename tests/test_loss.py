@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import scipy.special
 
-from cnnjax.evaluation.loss import cross_entropy, sums
+from cnnjax.tasks import sums
+from cnnjax.tasks.classification import TASK
+from cnnjax.tasks.loss import cross_entropy
 
 LOGITS = np.random.default_rng(0).normal(size=(6, 5)) * 4
 LABELS = np.array([0, 4, 2, 2, 1, 3])
@@ -53,7 +55,8 @@ def test_huge_logits_stay_finite():
 
 
 def total(logits, labels, losses, counted):
-    found = sums(*(jnp.asarray(x) for x in (logits, labels, losses, counted)))
+    logits, labels, losses, counted = map(jnp.asarray, (logits, labels, losses, counted))
+    found = sums(TASK, logits, {"label": labels}, losses, counted)
     return {name: float(value) for name, value in found.items()}
 
 

@@ -28,7 +28,10 @@ def test_the_network_of_an_old_workdir_answers_as_it_did(workdir, capsys):
     assert found["step"] == EXPECTED["step"] == golden.STOP
     # Another processor may round otherwise; a leaf that was mixed up would be far off.
     np.testing.assert_allclose(found["probabilities"], EXPECTED["probabilities"], atol=1e-4)
-    assert checkpoint.scores(workdir) and "damaged" not in capsys.readouterr().err
+    assert (
+        checkpoint.scores(workdir, lambda metrics: metrics["accuracy"])
+        and "damaged" not in capsys.readouterr().err
+    )
 
 
 def test_an_old_run_goes_on_to_where_it_would_have_ended(workdir, capsys):

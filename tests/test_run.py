@@ -45,7 +45,7 @@ def test_the_tested_network_is_the_one_on_disk(finished):
     assert sum(x.size for x in jax.tree.leaves(network.variables)) == result["params"]
     dataset = trained.load_data(network.config)
     logits = network.module.apply(network.variables, network.preprocess(dataset.test.images))
-    right = (np.asarray(logits).argmax(axis=1) == dataset.test.labels).sum()
+    right = (np.asarray(logits).argmax(axis=1) == dataset.test.targets["label"]).sum()
     assert result["test_accuracy"] == right / 12
 
 
@@ -215,7 +215,9 @@ def test_a_command_that_is_interrupted_ends_with_the_shells_status(monkeypatch):
 def trained_evaluator(network):
     from cnnjax.evaluation.evaluate import evaluator
 
-    return evaluator(network.module, network.preprocess, parallel.mapper("jit", 1), 10)
+    return evaluator(
+        network.task, network.module, network.preprocess, parallel.mapper("jit", 1), 10
+    )
 
 
 def test_zero_epochs_test_the_network_as_it_was_initialised(tmp_path):

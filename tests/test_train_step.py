@@ -13,6 +13,7 @@ from jax import lax
 
 from cnnjax import data, models, parallel
 from cnnjax.layers import NORMS, ConvBN, Dense, Dropout, global_average_pool
+from cnnjax.tasks.classification import TASK
 from cnnjax.train import optim
 from cnnjax.train import step as training
 
@@ -60,6 +61,7 @@ def optimizer(hyper, step, name="momentum"):
 def compile_step(module, mapper, check=False, name="momentum", accumulate=1):
     step = partial(
         training.train_step,
+        task=TASK,
         module=module,
         preprocess=data.normalize,
         optimizer=partial(optimizer, name=name),
@@ -75,7 +77,8 @@ shared_step = cache(compile_step)
 
 def start(module, mapper, name="momentum"):
     """Returns a state before the first step, its weights drawn here: nothing is compiled."""
-    create = partial(training.create_state, module, optimizer(HYPER, 0, name), shape=SHAPE)
+    taken = optimizer(HYPER, 0, name)
+    create = partial(training.create_state, module, taken, task=TASK, facts=data.Facts(SHAPE, ()))
     draw = np.random.default_rng(0).normal
 
     def fill(path, leaf):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,15 +44,15 @@ class Pipeline:
     terms: tuple[Term, ...] = dataclasses.field(repr=False)
 
     @property
-    def mixes(self) -> bool:
-        """Whether images of two examples become one."""
-        return bool(self.terms) and self.terms[-1].mixing
+    def mixes(self) -> str:
+        """The name of what makes one image of two examples; empty where nothing does."""
+        return self.terms[-1].name if self.terms and self.terms[-1].mixing else ""
 
     def __call__(
         self,
         key: jax.Array,
         images: jax.Array,
-        labels: jax.Array,
+        targets: Any,
         values: Mapping[str, ArrayLike] | None = None,
         first: ArrayLike = 0,
     ) -> tuple[jax.Array, Targets]:
@@ -60,7 +61,7 @@ class Pipeline:
         Args:
           key: of the step.
           images: (batch, height, width, channels), uint8 or floating point, in [0, 255].
-          labels: (batch,).
+          targets: what is to be learnt of each, (batch, ...), or a pytree of such arrays.
           values: replaces `self.values`, all or some; scalars, which may be traced, so that
             another strength compiles nothing. They are not checked.
           first: place in the global batch of the first example, which may be traced. Each example
@@ -71,14 +72,14 @@ class Pipeline:
         values = self.complete(values or {})
         images = jnp.asarray(images, jnp.float32)
         if not self.terms:
-            return images, mixing.unmixed(labels)
+            return images, mixing.unmixed(targets)
         draws = draw_batch(key, len(images), len(self.terms), first)
         images = jax.vmap(lambda image, draws: self.change(image, draws, values))(images, draws)
         if not self.mixes:
-            return images, mixing.unmixed(labels)
+            return images, mixing.unmixed(targets)
         last = self.terms[-1]
         draws, numbers = draws.at((slice(None), -1)), numbers_of(last, values)
-        return mixing.mix(AUGMENTATIONS[last.name], draws, images, labels, numbers)
+        return mixing.mix(AUGMENTATIONS[last.name], draws, images, targets, numbers)
 
     def complete(self, values: Mapping[str, ArrayLike]) -> dict[str, jax.Array]:
         """Returns all values as float32, those given first."""

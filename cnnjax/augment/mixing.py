@@ -1,4 +1,4 @@
-"""Two examples in one image, and how much of each label it deserves.
+"""Two examples in one image, and how much of each one's targets it deserves.
 
 The examples 2j and 2j + 1 of a batch are mixed with each other, in one proportion. The order of a
 batch is random, so neighbours are as good as a permutation, and a device needs no other's images.
@@ -7,7 +7,7 @@ batch is random, so neighbours are as good as a permutation, and a device needs 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,20 +19,29 @@ from cnnjax.augment.spoil import box
 
 
 class Targets(NamedTuple):
-    """What a batch shows: `share` of `labels` and 1 - `share` of `others`, each (batch,)."""
+    """What a batch shows: `share`, (batch,), of its `own` targets, and the rest of `others`.
 
-    labels: jax.Array
-    others: jax.Array
+    Targets are an array (batch, ...) or any pytree of them.
+    """
+
+    own: Any
+    others: Any
     share: jax.Array
 
     @property
-    def main(self) -> jax.Array:
-        """The labels with the larger share, (batch,)."""
-        return jnp.where(self.share < 0.5, self.others, self.labels)
+    def main(self) -> Any:
+        """The targets with the larger share."""
+
+        def larger(own: jax.Array, other: jax.Array) -> jax.Array:
+            share = self.share.reshape(-1, *(1 for _ in own.shape[1:]))
+            return jnp.where(share < 0.5, other, own)
+
+        return jax.tree.map(larger, self.own, self.others)
 
 
-def unmixed(labels: jax.Array) -> Targets:
-    return Targets(labels, labels, jnp.ones(len(labels), jnp.float32))
+def unmixed(targets: Any) -> Targets:
+    count = len(jax.tree.leaves(targets)[0])
+    return Targets(targets, targets, jnp.ones(count, jnp.float32))
 
 
 def mixup(
@@ -79,7 +88,7 @@ def mix(
     function: Callable[..., tuple[jax.Array, jax.Array]],
     draws: Draw,
     images: jax.Array,
-    labels: jax.Array,
+    targets: Any,
     numbers: dict[str, jax.Array],
 ) -> tuple[jax.Array, Targets]:
     """Returns `images` mixed with their neighbours; the last of an odd number stays alone.
@@ -94,7 +103,7 @@ def mix(
     )
     if count % 2:
         mixed, share = mixed.at[-1].set(images[-1]), share.at[-1].set(1)
-    return mixed, Targets(labels, labels[partner], share)
+    return mixed, Targets(targets, jax.tree.map(lambda x: x[partner], targets), share)
 
 
 MIXING: dict[str, Callable[..., tuple[jax.Array, jax.Array]]] = {"cutmix": cutmix, "mixup": mixup}

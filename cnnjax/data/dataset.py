@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -11,19 +12,50 @@ import numpy as np
 
 from cnnjax.errors import InputError
 
+# What an example's input is called; every other name is a target's.
+IMAGE = "image"
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """Examples: `images` (n, height, width, channels) uint8 and `labels` (n,) int32."""
+    """Examples.
+
+    Attributes:
+      images: (n, height, width, channels), uint8.
+      targets: what is to be learnt of them, by name: (n, ...), as the task says.
+    """
 
     images: np.ndarray
-    labels: np.ndarray
+    targets: Mapping[str, np.ndarray]
+
+    def __post_init__(self):
+        for name, array in self.targets.items():
+            if name == IMAGE or len(array) != len(self.images):
+                raise InputError(f"{len(array)} of {name!r} do not fit {len(self.images)} images")
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
 
-    def take(self, indices: np.ndarray) -> Split:
-        return Split(self.images[indices], self.labels[indices])
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that an example holds, by name: `image`, and the targets."""
+        return {IMAGE: self.images, **self.targets}
+
+    def take(self, indices: np.ndarray | slice) -> Split:
+        return Split(self.images[indices], {k: v[indices] for k, v in self.targets.items()})
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What a network has to know of its examples.
+
+    Attributes:
+      shape: height, width and channels of an image.
+      class_names: of what is shown; empty where there are no classes.
+    """
+
+    shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,6 +84,10 @@ class Dataset:
         height, width, channels = self.train.images.shape[1:]
         return height, width, channels
 
+    @property
+    def facts(self) -> Facts:
+        return Facts(self.shape, self.class_names)
+
 
 def statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Returns mean and standard deviation per channel of pixels / 255, exactly.
@@ -70,15 +106,17 @@ def statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]
     return tuple(means), tuple(stds)
 
 
-def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:
-    """Returns (kept, held out): `share` of each class, chosen by `seed`, in the original order.
+def hold_out(split: Split, share: float, seed: int, stratify: str = "") -> tuple[Split, Split]:
+    """Returns (kept, held out): a `share` chosen by `seed`, in the original order.
 
-    A class keeps at least one example. A share of 0 holds nothing out.
+    The share is that of each value of the target `stratify`, if there is one by that name. A value
+    keeps at least one example. A share of 0 holds nothing out.
     """
+    strata = split.targets.get(stratify, np.zeros(len(split), np.int32))
     generator = np.random.default_rng([seed, 0x5EED])
     held = np.zeros(len(split), bool)
-    for label in np.unique(split.labels):
-        members = generator.permutation(np.flatnonzero(split.labels == label))
+    for value in np.unique(strata):
+        members = generator.permutation(np.flatnonzero(strata == value))
         held[members[: min(round(len(members) * share), len(members) - 1)]] = True
     if share > 0 and not held.any():
         raise InputError(
@@ -109,9 +147,8 @@ def batch_indices(count: int, seed: int, step: int, batch_size: int) -> np.ndarr
 
 
 def batch(split: Split, seed: int, step: int, batch_size: int) -> dict[str, np.ndarray]:
-    """Returns the `image` (uint8) and `label` (int32) of step `step`."""
-    indices = batch_indices(len(split), seed, step, batch_size)
-    return {"image": split.images[indices], "label": split.labels[indices]}
+    """Returns the arrays of step `step`: `image` (uint8), and the targets by name."""
+    return split.take(batch_indices(len(split), seed, step, batch_size)).arrays
 
 
 def normalize(

@@ -76,4 +76,4 @@ def draw_split(examples: int, classes: int, size: int, channels: int, seed: int)
     names = list(SHAPES)[:classes]
     labels = np.arange(examples, dtype=np.int32) % classes
     images = [draw(names[label], size, channels, generator) for label in labels]
-    return Split(np.stack(images), labels)
+    return Split(np.stack(images), {"label": labels})

@@ -26,11 +26,11 @@ AT_ONCE = 1000  # records decoded in one call
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
-    """Train and test as published, and the names of the classes."""
+    """Train and test as published, and the names of the classes, if there are any."""
 
     train: Split
     test: Split
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] = ()
 
 
 def digits() -> Source:
@@ -43,7 +43,7 @@ def digits() -> Source:
 
     images, labels = load_digits(return_X_y=True)
     pixels = np.rint(images.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
-    train, test = hold_out(Split(pixels, labels.astype(np.int32)), 0.2, seed=0)
+    train, test = hold_out(Split(pixels, {"label": labels.astype(np.int32)}), 0.2, 0, "label")
     return Source(train, test, tuple("0123456789"))
 
 
@@ -147,7 +147,7 @@ def decode(records: Any, image_key: str, label_key: str, image_size: int, what: 
                 )
             images.append(image)
             labels.append(record[label_key])
-    return Split(np.stack(images), np.asarray(labels, np.int32))
+    return Split(np.stack(images), {"label": np.asarray(labels, np.int32)})
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
@@ -173,14 +173,14 @@ def cached_split(path: Path, split: str, image_size: int, read: Callable[[], Spl
     file = caches.folder() / "datasets" / f"{path.parent.name}-{path.name}-{split}-{digest}.npz"
     try:
         with np.load(file) as arrays:
-            return Split(arrays["images"], arrays["labels"])
+            return Split(arrays["images"], {"label": arrays["labels"]})
     except (OSError, ValueError, KeyError, EOFError):
         pass
     result = read()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-            np.savez(part, images=result.images, labels=result.labels)
+            np.savez(part, images=result.images, labels=result.targets["label"])
         os.replace(part.name, file)
     except OSError:
         pass

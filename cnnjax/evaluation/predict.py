@@ -1,7 +1,8 @@
-"""Classes of image files."""
+"""What a network finds in image files."""
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from PIL import Image, ImageOps
 from cnnjax import compiler
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import Trained
+from cnnjax.images import read
 
 
 def read_image(path: Path, shape: tuple[int, int, int], invert: bool = False) -> np.ndarray:
@@ -45,13 +47,13 @@ def read_image(path: Path, shape: tuple[int, int, int], invert: bool = False) ->
     return 255 - pixels if invert else pixels
 
 
-def probabilities(trained: Trained, images: Sequence[np.ndarray], batch: int = 64) -> np.ndarray:
-    """Returns (images, classes): softmax probabilities, float32, each row summing to 1."""
+def predictions(trained: Trained, images: Sequence[np.ndarray], batch: int = 64) -> Any:
+    """Returns what the task predicts of images of the network's shape: arrays (images, ...)."""
 
     @compiler.jit
     def forward(variables, pixels):
-        logits: Any = trained.module.apply(variables, trained.preprocess(pixels), train=False)
-        return jax.nn.softmax(logits)
+        outputs: Any = trained.module.apply(variables, trained.preprocess(pixels), train=False)
+        return trained.task.predict(outputs)
 
     batch = min(batch, len(images))
     rows = []
@@ -59,10 +61,26 @@ def probabilities(trained: Trained, images: Sequence[np.ndarray], batch: int = 6
         part = np.stack(images[start : start + batch])
         missing = batch - len(part)
         padded = np.pad(part, ((0, missing), (0, 0), (0, 0), (0, 0)))
-        rows.append(np.asarray(forward(trained.variables, padded))[: len(part)])
-    return np.concatenate(rows)
+        found = forward(trained.variables, padded)
+        rows.append(jax.tree.map(np.asarray, found))
+    return jax.tree.map(lambda *parts: np.concatenate(parts)[: len(images)], *rows)
 
 
-def top(row: np.ndarray, names: Sequence[str], count: int) -> list[tuple[str, float]]:
-    """Returns the `count` likeliest (class, probability), likeliest first."""
-    return [(names[int(i)], float(row[i])) for i in np.argsort(-row, kind="stable")[:count]]
+def write_pictures(
+    folder: Path, files: Sequence[str], predictions: Sequence[Any], trained: Trained
+) -> None:
+    """Writes a PNG per image file that shows what was predicted of it, into `folder`.
+
+    A name that several files share gets a number.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}") from None
+    names = collections.Counter()
+    for file, prediction in zip(files, predictions, strict=True):
+        picture = trained.task.draw(Image.fromarray(read(file, 3)), prediction, trained.facts)
+        stem = Path(file).stem
+        names[stem] += 1
+        number = f"_{names[stem]}" if names[stem] > 1 else ""
+        picture.save(folder / f"{stem}{number}.png")

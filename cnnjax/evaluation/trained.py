@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cnnjax import config as configuration
-from cnnjax import data, models
+from cnnjax import data, models, tasks
 from cnnjax.errors import InputError
 from cnnjax.workdir import checkpoint
 from cnnjax.workdir.files import CONFIG, DATASET, read_json
@@ -24,10 +24,12 @@ class Trained:
     """A network with its variables and what it expects.
 
     Attributes:
+      task: what it has learnt.
       preprocess: from pixels in [0, 255], (batch, *shape), to the module's input.
       step: training steps behind the variables.
     """
 
+    task: tasks.Task
     module: nn.Module
     variables: dict[str, Any]
     preprocess: Callable[[jax.Array], jax.Array]
@@ -36,29 +38,41 @@ class Trained:
     config: dict[str, Any]
     step: int
 
+    @property
+    def facts(self) -> data.Facts:
+        return data.Facts(self.shape, self.class_names)
 
-def build_module(config: Mapping[str, Any], classes: int) -> nn.Module:
-    """Returns the network of a config."""
+
+def build_module(config: Mapping[str, Any], outputs: int) -> nn.Module:
+    """Returns the network of a config, with so many outputs."""
     model = config["model"]
     dtype = None if model["dtype"] == "float32" else jnp.dtype(model["dtype"])
     fields = configuration.extra(config, "model")
     if "classes" in fields:
         raise InputError("config.model has no field 'classes': the data set has its own")
-    return models.build(model["name"], classes, **fields).clone(dtype=dtype)
+    return models.build(model["name"], outputs, **fields).clone(dtype=dtype)
 
 
 def load_data(config: Mapping[str, Any], data_dir: str | None = None) -> data.Dataset:
-    """Returns the data set of a config, from `data_dir` if it lies elsewhere now."""
-    section = config["data"]
-    return data.load(
+    """Returns the data set of a config, from `data_dir` if it lies elsewhere now.
+
+    Raises InputError where it does not hold what the task needs.
+    """
+    section, name = config["data"], tasks.name_of(config)
+    task = tasks.TASKS[name]
+    dataset = data.load(
         section["name"],
         data_dir or section["data_dir"] or None,
         manual_dir=section["manual_dir"] or None,
         validation=section["validation"],
         image_size=section["image_size"],
         seed=config["seed"],
+        task=name,
+        stratify=task.stratify,
         **configuration.extra(config, "data"),
     )
+    tasks.check_targets(name, task, dataset)
+    return dataset
 
 
 def preprocessing(normalize: str, mean: Any, std: Any) -> Callable[[jax.Array], jax.Array]:
@@ -75,18 +89,20 @@ def load(workdir: Path, which: str = "auto") -> Trained:
       workdir: of a run that has saved at least one checkpoint.
       which: "last", "best" on validation, or "auto": the one the run's config selects.
     """
-    config = read_json(workdir / CONFIG)
-    facts = read_json(workdir / DATASET)
-    shape = tuple(facts["shape"])
-    module = build_module(config, len(facts["class_names"]))
+    config = configuration.completed(read_json(workdir / CONFIG))
+    task = tasks.TASKS[config["task"]]
+    stored = read_json(workdir / DATASET)
+    shape, class_names = tuple(stored["shape"]), tuple(stored["class_names"])
+    module = build_module(config, task.outputs(data.Facts(shape, class_names)))
     which = config["evaluate"]["select"] if which == "auto" else which
     template = jax.eval_shape(
         lambda: dict(module.init(jax.random.key(0), jnp.zeros((1, *shape)), train=False))
     )
     template = {"params": template["params"], "batch_stats": template.get("batch_stats", {})}
-    step, variables = checkpoint.read_variables(workdir, template, best=which == "best")
-    preprocess = preprocessing(config["data"]["normalize"], facts["mean"], facts["std"])
-    return Trained(module, variables, preprocess, shape, tuple(facts["class_names"]), config, step)
+    score = functools.partial(tasks.score, task) if which == "best" else None
+    step, variables = checkpoint.read_variables(workdir, template, score)
+    preprocess = preprocessing(config["data"]["normalize"], stored["mean"], stored["std"])
+    return Trained(task, module, variables, preprocess, shape, class_names, config, step)
 
 
 def check_data(network: Trained, dataset: data.Dataset) -> None:

@@ -42,7 +42,7 @@ def subjects(network: Trained, files: Sequence[Path], count: int, invert: bool) 
         split = trained.load_data(network.config).test
         names = network.class_names
         return [
-            Subject(f"test{i}", split.images[i], names[int(split.labels[i])])
+            Subject(f"test{i}", split.images[i], names[int(split.targets["label"][i])])
             for i in range(min(count, len(split)))
         ]
     found, taken = [], set()
@@ -113,7 +113,7 @@ def heated(
     if name == "guided_backpropagation" and not question.graph.rectifiers:
         raise InputError("the network has no ReLU, so that guided backpropagation is the gradient")
     answer = methods.asked(method, question)
-    rows = predict.probabilities(network, [image.pixels for image in images])
+    rows = predict.predictions(network, [image.pixels for image in images])
     key = jax.random.key(seed)
     for image, row in zip(images, rows, strict=True):
         predicted = int(row.argmax())

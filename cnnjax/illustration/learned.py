@@ -41,7 +41,7 @@ def filters(workdir: Path, index: int = 0) -> Figure:
     weights = np.asarray(convolution.layer_filters(params))[..., 0, :MOST]
     count = weights.shape[-1]
     figure, axes = panels.figure(3, count + 1, 1.15 * (count + 1), 3.9)
-    label = network.class_names[int(split.labels[index])]
+    label = network.class_names[int(split.targets["label"][index])]
     panels.photo(axes[0, 0], image[0, ..., 0], f"test image: {label}", 0, 255)
     captions = (
         "",

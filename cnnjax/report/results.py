@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cnnjax import config as configuration
+from cnnjax import tasks
 from cnnjax.errors import InputError
 from cnnjax.workdir import files
 
 BEGIN, END = "<!-- results: written by python -m experiments.results -->", "<!-- end of results -->"
 HEADER = (
-    "| network | data | epochs | runs | test accuracy: mean (range) | training | device |",
+    "| network | data | epochs | runs | test {}: mean (range) | training | device |",
     "| --- | --- | ---: | ---: | --- | ---: | --- |",
 )
 
@@ -27,15 +28,14 @@ def record(workdir: Path, device: str, date: str) -> dict[str, Any]:
     result = files.read_json(workdir / files.RESULT)
     for name in ("data_dir", "manual_dir"):
         config["data"].pop(name)
-    kept = ("test_accuracy", "test_loss", "test_examples", "step", "params", "params_sha256",
-            "seconds")  # fmt: skip
+    kept = ("step", "params", "params_sha256", "seconds")
     return {
         "date": date,
         "device": device,
         "jax": environment["packages"]["jax"],
         "git": environment["git"],
         "config": config,
-        "result": {name: result[name] for name in kept},
+        "result": {k: v for k, v in result.items() if k in kept or k.startswith("test_")},
     }
 
 
@@ -56,19 +56,43 @@ def add(stored: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> list
 
 
 def table(stored: Sequence[dict[str, Any]]) -> str:
-    """Returns the records as a Markdown table, a row for runs that differ in their seed only."""
-    rows: list[str] = list(HEADER)
+    """Returns the records as Markdown, a table for each figure that chooses the best checkpoint.
+
+    Runs that differ in their seed only share a row.
+    """
+    figures = {figure_of(entry): None for entry in stored} or {("accuracy", "%"): None}
+    parts = []
+    for figure in figures:
+        rows = rows_of([entry for entry in stored if figure_of(entry) == figure], *figure)
+        header = (line.format(figure[0].replace("_", " ")) for line in HEADER)
+        parts.append("\n".join((*header, *rows)))
+    return "\n\n".join(parts)
+
+
+def figure_of(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns the figure by which runs of a task are compared, and its unit."""
+    task = tasks.TASKS[configuration.completed(entry["config"])["task"]]
+    return task.best, tasks.units(task)[task.best]
+
+
+def rows_of(stored: Sequence[dict[str, Any]], figure: str, unit: str) -> list[str]:
+    """Returns the rows of one table."""
+    rows = []
     for _, group in itertools.groupby(stored, key=identity):
         runs = list(group)
         config, results = runs[0]["config"], [r["result"] for r in runs]
-        scores = [100 * r["test_accuracy"] for r in results]
+        scores = [r[f"test_{figure}"] for r in results]
+        mean, least, most = sum(scores) / len(scores), min(scores), max(scores)
+        if unit == "%":
+            text = f"{100 * mean:.2f} % ({100 * least:.2f} to {100 * most:.2f})"
+        else:
+            text = f"{mean:.4g} {unit}".strip() + f" ({least:.4g} to {most:.4g})"
         seconds = sorted(r["seconds"]["train"] + r["seconds"]["compile"] for r in results)
         rows.append(
             f"| {config['model']['name']} | {config['data']['name']} | {config['epochs']:g} "
-            f"| {len(runs)} | {sum(scores) / len(scores):.2f} % ({min(scores):.2f} to "
-            f"{max(scores):.2f}) | {seconds[len(seconds) // 2]:.0f} s | {runs[0]['device']} |"
+            f"| {len(runs)} | {text} | {seconds[len(seconds) // 2]:.0f} s | {runs[0]['device']} |"
         )
-    return "\n".join(rows)
+    return rows
 
 
 def written(text: str, stored: Sequence[dict[str, Any]]) -> str:

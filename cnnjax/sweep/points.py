@@ -170,7 +170,7 @@ def check_names(config: Mapping[str, Any], value: str = "") -> None:
     so that what is wrong is no matter of size.
     """
     config = configuration.check(config)
-    module = build_module(config, classes=2)
+    module = build_module(config, outputs=2)
     data.check(config["data"]["name"], **configuration.extra(config, "data"))
     optim.check(config["optimizer"]["name"], **configuration.extra(config, "optimizer"))
     augment.pipeline(config["augment"])

@@ -87,7 +87,7 @@ def training_run(config: Mapping[str, Any], workdir: Path, judge: life.Judge) ->
 def steps_of(config: Mapping[str, Any]) -> tuple[int, float]:
     """Returns the steps of a run and of one of its epochs; raises what shows that it cannot be."""
     config = configuration.check(config)
-    dataset = loaded(json.dumps({"data": config["data"], "seed": config["seed"]}))
+    dataset = loaded(json.dumps({name: config[name] for name in ("data", "seed", "task")}))
     experiment = prepare(config, dataset, check_parts(config))
     return experiment.steps, len(dataset.train) / config["batch_size"]
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from cnnjax import augment, compiler, data, models, parallel
+from cnnjax import augment, compiler, data, models, parallel, tasks
 from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.evaluation.evaluate import evaluator
@@ -27,6 +27,7 @@ class Experiment:
     config: Mapping[str, Any]
     dataset: data.Dataset
     mapper: parallel.Mapper
+    task: tasks.Task
     module: nn.Module
     augment: augment.Pipeline
     preprocess: Callable[[jax.Array], jax.Array]
@@ -47,7 +48,8 @@ class Experiment:
 
 def check_parts(config: Mapping[str, Any]) -> parallel.Mapper:
     """Checks every name and field that can be checked without data; returns the mapper."""
-    build_module(config, classes=2)
+    check_task(config)
+    build_module(config, outputs=2)
     data.check(config["data"]["name"], **configuration.extra(config, "data"))
     optim.check(config["optimizer"]["name"], **configuration.extra(config, "optimizer"))
     if config["evaluate"]["select"] == "best" and not config["data"]["validation"]:
@@ -71,11 +73,26 @@ def check_parts(config: Mapping[str, Any]) -> parallel.Mapper:
     return mapper
 
 
+def check_task(config: Mapping[str, Any]) -> None:
+    """Refuses what has no meaning for the config's task."""
+    name = tasks.name_of(config)
+    task = tasks.TASKS[name]
+    kind = augment.pipeline(config["augment"]).mixes
+    if kind and kind not in task.mixes:
+        raise InputError(
+            f"{kind} makes one image of two, which has no meaning for the task {name}: take it out "
+            "of config.augment"
+        )
+    if config["label_smoothing"] and "label_smoothing" not in task.values:
+        raise InputError(f"label_smoothing has no meaning for the task {name}: give 0")
+
+
 def prepare(
     config: Mapping[str, Any], dataset: data.Dataset, mapper: parallel.Mapper
 ) -> Experiment:
     """Returns the Experiment; raises InputError where network, data and patterns do not fit."""
-    module = build_module(config, dataset.classes)
+    task = tasks.TASKS[tasks.name_of(config)]
+    module = build_module(config, task.outputs(dataset.facts))
     models.check_input(module, dataset.shape)
     section, schedule = config["optimizer"], dict(config["schedule"])
     steps = round(config["epochs"] * len(dataset.train) / config["batch_size"])
@@ -93,7 +110,7 @@ def prepare(
     share = optim.schedule(steps=steps, warmup_steps=round(warmup), **schedule)
     hyper = {
         "learning_rate": section["learning_rate"],
-        "label_smoothing": config["label_smoothing"],
+        **{name: config[name] for name in task.values},
         **rates(module),
     }
     pipeline = augment.pipeline(config["augment"], dataset.shape)
@@ -116,10 +133,10 @@ def prepare(
         )
 
     preprocess = preprocessing(config["data"]["normalize"], dataset.mean, dataset.std)
-    evaluate = evaluator(module, preprocess, mapper, config["evaluate"]["batch_size"])
+    evaluate = evaluator(task, module, preprocess, mapper, config["evaluate"]["batch_size"])
     return Experiment(
-        config, dataset, mapper, module, pipeline, preprocess, optimizer, share, hyper, steps,
-        evaluate,
+        config, dataset, mapper, task, module, pipeline, preprocess, optimizer, share, hyper,
+        steps, evaluate,
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ class Feed:
     """The training split of a run, and the batches of its steps.
 
     Attributes:
-      resident: the whole split on every device, `image` and `label`, in a tuple of one; an empty
+      resident: the whole split on every device, its arrays by name, in a tuple of one; an empty
         tuple where it lies with the host, which sends the batches of steps to come while the
         devices compute.
       steps: in one call of the devices.
@@ -41,7 +41,7 @@ class Feed:
         """Returns the batches of `count` steps from `step` on, on the devices.
 
         Their leaves have the shape (batch_size, count, ...), so that the devices share the first
-        dimension: `index` where the split is resident, else `image` and `label`.
+        dimension: `index` where the split is resident, else the arrays of examples.
         """
         rows = self.mapper.part(self.batch_size)
         orders = [
@@ -51,9 +51,7 @@ class Feed:
         index = np.stack(orders, 1)
         if self.resident:
             return self.mapper.split({"index": index})
-        return self.mapper.split(
-            {"image": self.split.images[index], "label": self.split.labels[index]}
-        )
+        return self.mapper.split({name: x[index] for name, x in self.split.arrays.items()})
 
 
 def feed(config: Mapping[str, Any], split: data.Split, mapper: Mapper) -> Feed:
@@ -67,7 +65,7 @@ def feed(config: Mapping[str, Any], split: data.Split, mapper: Mapper) -> Feed:
         )
     resident = ()
     if lies_there:
-        resident = (mapper.replicate({"image": split.images, "label": split.labels}),)
+        resident = (mapper.replicate(split.arrays),)
     steps = steps or (STEPS if lies_there and accelerated else 1)
     return Feed(split, mapper, config["seed"], config["batch_size"], resident, steps)
 
@@ -75,13 +73,13 @@ def feed(config: Mapping[str, Any], split: data.Split, mapper: Mapper) -> Feed:
 def fits(split: data.Split, mapper: Mapper) -> bool:
     """Returns whether the split takes no more than its share of a device's memory."""
     memory = mapper.mesh.local_devices[0].memory_stats() or {}
-    return split.images.nbytes <= SHARE * memory.get("bytes_limit", 0)
+    return sum(x.nbytes for x in split.arrays.values()) <= SHARE * memory.get("bytes_limit", 0)
 
 
 def chosen(
     batch: Mapping[str, jax.Array], resident: Mapping[str, jax.Array] | None = None
 ) -> dict[str, Any]:
-    """Returns the `image` and `label` of one step, (batch, ...), wherever they come from."""
+    """Returns the arrays of one step by name, (batch, ...), wherever they come from."""
     if resident is None:
         return dict(batch)
     index = batch["index"]

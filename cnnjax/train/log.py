@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cnnjax.parallel import hosts
+from cnnjax.tasks import shown
 from cnnjax.workdir.files import METRICS
 
 COLUMNS = (
@@ -28,10 +29,14 @@ COLUMNS = (
 class Log:
     """Writes reports of one run; use as a context. The bar appears where a terminal is attached.
 
-    Several processes share one workdir: only the first writes there, the others nowhere.
+    Several processes share one workdir: only the first writes there, the others nowhere. `units`
+    are those of the loss and the figures that the bar shows, by name.
     """
 
-    def __init__(self, workdir: Path, step: int, steps: int, tensorboard: bool):
+    def __init__(
+        self, workdir: Path, step: int, steps: int, tensorboard: bool, units: Mapping[str, str]
+    ):
+        self.units = units
         file = workdir / METRICS if hosts.first() else os.devnull
         self.file = open(file, "a", buffering=1)  # noqa: SIM115 - closed on exit
         self.events = Events(workdir, step) if tensorboard and hosts.first() else None
@@ -60,7 +65,7 @@ class Log:
             for name, value in values.items():
                 self.events.scalar(f"{split}/{name}", value, step)
         if split == "train":
-            self.bar.update(self.task, shown=describe(values))
+            self.bar.update(self.task, shown=describe(values, self.units))
 
     def flush(self) -> None:
         """Hands all that was written to the system, so that it outlives this process."""
@@ -107,13 +112,11 @@ class Events:
         self.writer.close()
 
 
-def describe(values: Mapping[str, float]) -> str:
-    """Returns "loss 0.0812  accuracy 97.51 %  12,345 images/s", of what is there."""
-    parts = []
-    if "loss" in values:
-        parts.append(f"loss {values['loss']:.4f}")
-    if "accuracy" in values:
-        parts.append(f"accuracy {values['accuracy']:.2%}".replace("%", " %"))
+def describe(values: Mapping[str, float], units: Mapping[str, str]) -> str:
+    """Returns "loss 0.0812  accuracy 97.51 %  12,345 images/s", of what is there and in `units`."""
+    parts = [f"loss {values['loss']:.4f}"] if "loss" in values else []
+    figures = (name for name in units if name in values and name != "loss")
+    parts += [f"{name.replace('_', ' ')} {shown(values[name], units[name])}" for name in figures]
     if "images_per_second" in values:
         parts.append(f"{values['images_per_second']:,.0f} images/s")
     return "  ".join(parts)

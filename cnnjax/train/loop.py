@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cnnjax import parallel
+from cnnjax import parallel, tasks
 from cnnjax.parallel import replicas
 from cnnjax.train import feed
 from cnnjax.train.clock import Clock
@@ -44,6 +44,7 @@ def train(
     Reports, validates and saves on the way; the returned state is saved, too.
     """
     config, mapper, dataset = experiment.config, experiment.mapper, experiment.dataset
+    units = tasks.units(experiment.task)
     step, steps, batch_size = int(state.step), experiment.steps, config["batch_size"]
     every = intervals(experiment)
     hyper = mapper.replicate({k: jnp.float32(v) for k, v in experiment.hyper.items()})
@@ -74,7 +75,7 @@ def train(
         ends = [math.ceil((step // interval + 1) * interval) for interval in every.values()]
         return supply.steps if step + supply.steps <= min(*ends, steps) else 1
 
-    with Log(workdir, step, steps, config["report"]["tensorboard"]) as log:
+    with Log(workdir, step, steps, config["report"]["tensorboard"], units) as log:
         watch = Watch(experiment, workdir, log, state)
         while step < steps and not stopping():
             with clock.section("train"):
@@ -130,6 +131,7 @@ def compiled_steps(
     config, mapper = experiment.config, experiment.mapper
     step = partial(
         train_step,
+        task=experiment.task,
         module=experiment.module,
         augment=experiment.augment,
         preprocess=experiment.preprocess,
@@ -166,7 +168,7 @@ def wait(queue: collections.deque, newest: jax.Array, most: int) -> None:
 def averages(
     experiment: Experiment, step: int, totals: Mapping[str, jax.Array], last: Mapping[str, Any]
 ) -> dict[str, float]:
-    """Returns loss and accuracy since the last report, and the last step's norm and rate.
+    """Returns loss and figures since the last report, and the last step's norm and rate.
 
     What skipped steps leave without a finite value is left out.
     """
@@ -177,8 +179,7 @@ def averages(
         found = {"gradient_norm": float(norm)} | found
     if not sums["count"]:
         return found
-    means = {"loss": sums["loss"] / sums["count"], "accuracy": sums["correct"] / sums["count"]}
-    return {name: float(mean) for name, mean in means.items()} | found
+    return tasks.report(experiment.task, sums) | found
 
 
 class Pace:
@@ -201,5 +202,6 @@ def summary(
 ) -> str:
     """Returns the line of an epoch."""
     epochs = experiment.config["epochs"]
-    line = f"epoch {experiment.epoch(step):.1f}/{epochs:g}  step {step}  {describe(report)}"
-    return f"{line}  validation {describe(validated)}" if validated else line
+    units = tasks.units(experiment.task)
+    line = f"epoch {experiment.epoch(step):.1f}/{epochs:g}  step {step}  {describe(report, units)}"
+    return f"{line}  validation {describe(validated, units)}" if validated else line

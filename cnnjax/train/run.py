@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from cnnjax import caches, compiler, data, platform, tree
+from cnnjax import caches, compiler, data, platform, tasks, tree
 from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import load_data
@@ -43,7 +43,7 @@ def run(
     when the loss stays infinite or not a number, when copies on several devices differ, and when
     the disk is full, and, before any data are read, where XLA computes wrong values.
     """
-    config = configuration.check(config)
+    config = tasks.resolved(configuration.check(config))
     mapper = check_parts(config)
     with full_disk_is_a_failure(workdir), contextlib.ExitStack() as claim:
         finished = hosts.from_first(partial(begin, config, workdir, claim))
@@ -58,7 +58,8 @@ def run(
         hosts.from_first(partial(record_start, config, dataset, workdir))
         check_shared(workdir)
         with stop.requests() as stop_requested:
-            with Checkpoints(workdir, config["checkpoint"]["keep"]) as checkpoints:
+            best = partial(tasks.score, experiment.task)
+            with Checkpoints(workdir, best, config["checkpoint"]["keep"]) as checkpoints:
                 state = trained(experiment, workdir, checkpoints, clock, stop_requested, judge)
             if int(state.step) < experiment.steps:
                 raise stop.Stopped(
@@ -176,12 +177,18 @@ def check_shared(workdir: Path) -> None:
             )
 
 
+def initial(experiment: Experiment) -> TrainState:
+    """Returns the state before the first step."""
+    task, facts = experiment.task, experiment.dataset.facts
+    optimizer = experiment.optimizer(experiment.hyper, 0)
+    create = partial(create_state, experiment.module, optimizer, task=task, facts=facts)
+    key = jax.random.key(experiment.config["seed"])
+    return experiment.mapper.replicate(compiler.jit(create)(key))
+
+
 def resume(experiment: Experiment, checkpoints: Checkpoints, workdir: Path) -> TrainState:
     """Returns the state of the newest good checkpoint, or that before the first step."""
-    optimizer = experiment.optimizer(experiment.hyper, 0)
-    key = jax.random.key(experiment.config["seed"])
-    create = partial(create_state, experiment.module, optimizer, shape=experiment.dataset.shape)
-    state = experiment.mapper.replicate(compiler.jit(create)(key))
+    state = initial(experiment)
     restored = checkpoints.restore(state.variables, state.saved())
     if restored is not None:
         step, variables, training = restored
@@ -194,14 +201,17 @@ def resume(experiment: Experiment, checkpoints: Checkpoints, workdir: Path) -> T
 def score(experiment: Experiment, state: TrainState, workdir: Path, clock: Clock) -> dict[str, Any]:
     """Returns the result: the one look at the test split, and what is known of the run."""
     variables, step = state.variables, int(state.step)
-    if experiment.config["evaluate"]["select"] == "best" and checkpoint.scores(workdir):
-        step, variables = checkpoint.read_variables(workdir, variables, best=True)
+    best = partial(tasks.score, experiment.task)
+    if experiment.config["evaluate"]["select"] == "best" and checkpoint.scores(workdir, best):
+        step, variables = checkpoint.read_variables(workdir, variables, best)
     with clock.section("evaluate"):
         tested = experiment.evaluate(variables, experiment.dataset.test)
     print(f"Test loss: {tested['loss']:.5f}")
-    print(f"Test accuracy: {tested['accuracy']:.4f}")
+    figures = {name: tested[name] for name in experiment.task.figures}
+    for name, value in figures.items():
+        print(f"Test {name.replace('_', ' ')}: {value:.4f}")
     return {
-        "test_accuracy": tested["accuracy"],
+        **{f"test_{name}": value for name, value in figures.items()},
         "test_loss": tested["loss"],
         "test_examples": tested["examples"],
         "step": int(state.step),

@@ -57,10 +57,6 @@ class TrainState:
         }
 
 
-def no_totals() -> dict[str, jax.Array]:
-    return {name: jnp.zeros((), jnp.float32) for name in ("loss", "correct", "count")}
-
-
 def none_skipped() -> dict[str, jax.Array]:
     counts = {name: jnp.zeros((), jnp.int32) for name in ("total", "row")}
     return counts | {"recent": jnp.full(RECENT, -1, jnp.int32)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,12 +12,13 @@ import optax
 from flax import linen as nn
 from jax import lax
 
+from cnnjax import tasks
 from cnnjax.augment import Pipeline, Targets, pipeline, unmixed
-from cnnjax.evaluation.loss import cross_entropy, sums
+from cnnjax.data import IMAGE, Facts
 from cnnjax.kernels import square_sum
 from cnnjax.parallel import mean, total, vary
 from cnnjax.train.finite import accept
-from cnnjax.train.state import TrainState, no_totals, none_skipped
+from cnnjax.train.state import TrainState, none_skipped
 
 Hyperparameters = Mapping[str, jax.Array]
 # Szegedy et al. 2015 (arXiv 1409.4842), section 5: the losses of auxiliary classifiers weigh 0.3.
@@ -32,11 +34,13 @@ def create_state(
     module: nn.Module,
     optimizer: optax.GradientTransformation,
     key: jax.Array,
-    shape: tuple[int, int, int],
+    task: tasks.Task,
+    facts: Facts,
 ) -> TrainState:
-    """Returns the state before the first step for images of `shape` (height, width, channels)."""
+    """Returns the state before the first step, for examples of such `facts`."""
     init_key, run_key = jax.random.split(key)
-    variables = module.init(init_key, jnp.zeros((1, *shape)), train=False)
+    images = jnp.zeros((1, *facts.shape))
+    outputs, variables = module.init_with_output(init_key, images, train=False)
     params = variables["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -44,9 +48,20 @@ def create_state(
         batch_stats=variables.get("batch_stats", {}),
         opt_state=optimizer.init(params),
         key=run_key,
-        totals=no_totals(),
+        totals=no_totals(task, outputs, facts),
         skipped=none_skipped(),
     )
+
+
+def no_totals(task: tasks.Task, outputs: Any, facts: Facts) -> dict[str, jax.Array]:
+    """Returns zeros where `tasks.sums` of such outputs are to be added."""
+    targets = {
+        name: jax.ShapeDtypeStruct((1, *target.shape), target.dtype)
+        for name, target in task.targets(facts).items()
+    }
+    one = jnp.ones(1)
+    shapes = jax.eval_shape(partial(tasks.sums, task), outputs, targets, one, one)
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 
 def train_step(
@@ -54,6 +69,7 @@ def train_step(
     batch: Mapping[str, jax.Array],
     hyper: Hyperparameters,
     *,
+    task: tasks.Task,
     module: nn.Module,
     augment: Pipeline = NOTHING,
     preprocess: Callable[[jax.Array], jax.Array],
@@ -66,12 +82,13 @@ def train_step(
 
     Args:
       state: replicated over `axis_name`.
-      batch: this device's part: `image` (batch, height, width, channels) uint8, `label` (batch,).
+      batch: this device's part: `image` (batch, height, width, channels) uint8, and the targets.
       hyper: scalars that a sweep may vary without compiling again: `learning_rate`,
-        `weight_decay`, `label_smoothing`, any rate field of the module, and the strengths of the
-        augmentation, as "augment.rotate.degrees".
-      module: gives the logits. Those of auxiliary classifiers it sows into the collection
-        `auxiliary`, except while it is initialised.
+        `weight_decay`, the values that the task's loss takes, any rate field of the module, and the
+        strengths of the augmentation, as "augment.rotate.degrees".
+      task: what is minimised, and what is counted.
+      module: gives the outputs. Those of auxiliary heads it sows into the collection `auxiliary`,
+        except while it is initialised.
       augment: changes each example at random; by its place in the batch, whatever the devices.
       preprocess: from pixels to the module's input.
       optimizer: from the hyperparameters and the step to the optimiser of this step.
@@ -83,22 +100,29 @@ def train_step(
     module = module.clone(axis_name=axis_name, **rates)
     key = jax.random.fold_in(state.key, state.step)
     images, targets = examples(batch, key, hyper, augment, axis_name)
-    against = mixed_cross_entropy if augment.mixes else plain_cross_entropy
+    values = {name: hyper[name] for name in task.values}
+
+    def against(outputs, targets, **values):
+        own = task.loss(outputs, targets.own, **values)
+        if not augment.mixes:
+            return own
+        other = task.loss(outputs, targets.others, **values)
+        return targets.share * own + (1 - targets.share) * other
 
     def loss(params, batch_stats, images, targets, key):
-        logits, updates = module.apply(
+        outputs, updates = module.apply(
             {"params": params, "batch_stats": batch_stats},
             preprocess(images),
             train=True,
             mutable=["batch_stats", "auxiliary"],
             rngs={"dropout": key},
         )
-        losses = against(logits, targets, hyper["label_smoothing"])
+        losses = against(outputs, targets, **values)
         value = losses.mean()
         for extra in jax.tree.leaves(updates.get("auxiliary", {})):
-            value += AUXILIARY_WEIGHT * against(extra, targets, 0.0).mean()
+            value += AUXILIARY_WEIGHT * against(extra, targets).mean()
         return value, (
-            sums(logits, targets.main, losses, jnp.ones(len(losses))),
+            tasks.sums(task, outputs, targets.main, losses, jnp.ones(len(losses))),
             updates.get("batch_stats", {}),
         )
 
@@ -152,23 +176,10 @@ def examples(
     axis_name: str,
 ) -> tuple[jax.Array, Targets]:
     """Returns the images of a batch, augmented, and what they show."""
-    images, labels = batch["image"], batch["label"]
+    images = batch[IMAGE]
+    targets = {name: x for name, x in batch.items() if name != IMAGE}
     if not augment.terms:
-        return images, unmixed(labels)
+        return images, unmixed(targets)
     values = {k.removeprefix(AUGMENT): v for k, v in hyper.items() if k.startswith(AUGMENT)}
     first = lax.axis_index(axis_name) * len(images)
-    return augment(jax.random.fold_in(key, AUGMENT_KEY), images, labels, values, first)
-
-
-def plain_cross_entropy(
-    logits: jax.Array, targets: Targets, smoothing: float | jax.Array
-) -> jax.Array:
-    return cross_entropy(logits, targets.labels, smoothing)
-
-
-def mixed_cross_entropy(
-    logits: jax.Array, targets: Targets, smoothing: float | jax.Array
-) -> jax.Array:
-    """Returns the cross entropy against both labels, each by its share, (batch,)."""
-    own, other = (cross_entropy(logits, t, smoothing) for t in (targets.labels, targets.others))
-    return targets.share * own + (1 - targets.share) * other
+    return augment(jax.random.fold_in(key, AUGMENT_KEY), images, targets, values, first)

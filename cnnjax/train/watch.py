@@ -65,7 +65,7 @@ class Watch:
         batch = data.batch(train, config["seed"], step, config["batch_size"])
         self.folder.mkdir(exist_ok=True)
         file = self.folder / f"step_{step + 1}.npz"
-        np.savez(file, image=batch["image"], label=batch["label"])
+        np.savez(file, **batch)  # pyright: ignore[reportArgumentType]
 
 
 def retreats(experiment: Experiment, workdir: Path) -> int:

@@ -153,7 +153,7 @@ def shifted_digits(images: np.ndarray, seed: int, side: int = 12) -> np.ndarray:
 
 def trained_accuracy(network: nn.Module, digits: data.Dataset, steps: int = 300) -> float:
     """Returns the share of the test digits that `network` names after `steps` of 64 with Adam."""
-    images, labels = shifted_digits(digits.train.images, 0), digits.train.labels
+    images, labels = shifted_digits(digits.train.images, 0), digits.train.targets["label"]
     optimizer = optax.adam(optax.cosine_decay_schedule(1e-2, steps))
     params = network.init(jax.random.key(0), images[:1])
     state = optimizer.init(params)
@@ -172,7 +172,7 @@ def trained_accuracy(network: nn.Module, digits: data.Dataset, steps: int = 300)
         drawn = rng.integers(0, len(images), 64)
         params, state = step(params, state, images[drawn], labels[drawn])
     logits = jnp.asarray(compiler.jit(network.apply)(params, shifted_digits(digits.test.images, 1)))
-    return float((logits.argmax(-1) == digits.test.labels).mean())
+    return float((logits.argmax(-1) == digits.test.targets["label"]).mean())
 
 
 def fewer_for_the_same(

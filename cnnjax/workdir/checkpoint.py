@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,16 @@ from cnnjax.parallel import hosts, mapper
 from cnnjax.workdir.files import CHECKPOINTS, DAMAGED
 from cnnjax.workdir.integrity import check_digests, check_seal, digests, seal
 
+# From the metrics of a validation to what chooses the best checkpoint: more is better.
+Score = Callable[[Mapping[str, float]], float]
+
 
 @dataclasses.dataclass
 class Retention:
     """Which checkpoints stay: the `latest` few, and the one with the best score.
 
     Attributes:
-      scores: step -> validation accuracy, of the checkpoints that have one.
+      scores: step -> score on validation, of the checkpoints that have one.
     """
 
     latest: int
@@ -45,9 +48,9 @@ class Retention:
 class Checkpoints:
     """The checkpoints of one workdir, for the run that writes them; use as a context."""
 
-    def __init__(self, workdir: Path, keep: int = 2):
-        self.workdir = workdir.resolve()
-        self.scores, damaged = records(workdir)
+    def __init__(self, workdir: Path, score: Score, keep: int = 2):
+        self.workdir, self.score = workdir.resolve(), score
+        self.scores, damaged = records(workdir, score)
         self.saving = 0
         hosts.from_first(partial(clear, workdir))
         self.manager = ocp.CheckpointManager(
@@ -70,7 +73,7 @@ class Checkpoints:
     ) -> None:
         """Writes a checkpoint in the background; an older save is finished first.
 
-        `metrics`, with the validation `accuracy`, makes it a candidate for the best.
+        `metrics`, those of the validation, make it a candidate for the best.
         """
         if step in self.manager.all_steps():
             return
@@ -80,7 +83,7 @@ class Checkpoints:
         self.wait()
         self.saving = step
         if metrics:
-            self.scores[step] = metrics["accuracy"]
+            self.scores[step] = self.score(metrics)
         saved = self.manager.save(
             step,
             args=ocp.args.Composite(
@@ -158,8 +161,8 @@ def steps(workdir: Path) -> list[int]:
     return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
 
 
-def records(workdir: Path) -> tuple[dict[int, float], dict[int, Exception]]:
-    """Returns step -> validation accuracy, and step -> error where the record cannot be read."""
+def records(workdir: Path, score: Score) -> tuple[dict[int, float], dict[int, Exception]]:
+    """Returns step -> score on validation, and step -> error where the record cannot be read."""
     found, damaged = {}, {}
     for step in hosts.from_first(partial(steps, workdir)):
         try:
@@ -168,13 +171,13 @@ def records(workdir: Path) -> tuple[dict[int, float], dict[int, Exception]]:
             damaged[step] = error
         else:
             if metrics:
-                found[step] = metrics["accuracy"]
+                found[step] = score(metrics)
     return found, damaged
 
 
-def scores(workdir: Path) -> dict[int, float]:
-    """Returns step -> validation accuracy; a line on standard error names damaged records."""
-    found, damaged = records(workdir)
+def scores(workdir: Path, score: Score) -> dict[int, float]:
+    """Returns step -> score on validation; a line on standard error names damaged records."""
+    found, damaged = records(workdir, score)
     for step, error in damaged.items():
         print(complaint(step, error), file=sys.stderr)
     return found
@@ -185,13 +188,13 @@ def ranked(scores: Mapping[int, float]) -> list[int]:
     return sorted(scores, key=lambda step: (scores[step], step))
 
 
-def read_variables(workdir: Path, template: Any, best: bool = False) -> tuple[int, Any]:
-    """Returns (step, variables) of the latest good checkpoint, or of the best on validation.
+def read_variables(workdir: Path, template: Any, best: Score | None = None) -> tuple[int, Any]:
+    """Returns (step, variables) of the latest good checkpoint, or of the `best` on validation.
 
     Where one is damaged, or removed by a running run meanwhile, the next in that order is used and
     a line on standard error says so. Raises InputError when none can be read.
     """
-    found = ranked(scores(workdir)) if best else hosts.from_first(partial(steps, workdir))
+    found = ranked(scores(workdir, best)) if best else hosts.from_first(partial(steps, workdir))
     for step in reversed(found):
         try:
             return step, read(workdir, step, {"variables": template})["variables"]

@@ -56,9 +56,8 @@ def mnist(data_dir: str) -> Arrays:
     from cnnjax import data
 
     dataset = data.load("mnist", data_dir, validation=0.0)
-    return Arrays(
-        dataset.train.images, dataset.train.labels, dataset.test.images, dataset.test.labels
-    )
+    train, test = dataset.train, dataset.test
+    return Arrays(train.images, train.targets["label"], test.images, test.targets["label"])
 
 
 def write(arrays: Arrays, folder: Path) -> None:

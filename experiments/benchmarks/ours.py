@@ -40,7 +40,9 @@ def prepare(
     dataset = dataset_of(work, arrays)
     experiment = experiments_of.prepare(config, dataset, mapper)
     optimizer = experiment.optimizer(experiment.hyper, 0)
-    create = partial(create_state, experiment.module, optimizer, shape=dataset.shape)
+    create = partial(
+        create_state, experiment.module, optimizer, task=experiment.task, facts=dataset.facts
+    )
     state = compiler.jit(create, out_shardings=mapper.replicated)(jax.random.key(seed))
     hyper = mapper.replicate({k: jnp.float32(v) for k, v in experiment.hyper.items()})
     supply = feed.feed(config, dataset.train, mapper)
@@ -66,8 +68,7 @@ def prepare(
     def forward(steps: int) -> None:
         while steps > 0:
             count = min(steps * size, len(dataset.test))
-            part = data.Split(dataset.test.images[:count], dataset.test.labels[:count])
-            experiment.evaluate(state.variables, part)
+            experiment.evaluate(state.variables, dataset.test.take(slice(count)))
             steps -= count // size
 
     def pipeline(steps: int) -> None:
@@ -99,8 +100,9 @@ def config_of(work: Work, precision: str, seed: int = 0) -> Any:
 
 
 def dataset_of(work: Work, arrays: Arrays) -> data.Dataset:
-    train = data.Split(arrays.images, arrays.labels)
-    test = data.Split(arrays.test_images, arrays.test_labels)
-    nothing = data.Split(arrays.images[:0], arrays.labels[:0])
+    train = data.Split(arrays.images, {"label": arrays.labels})
+    test = data.Split(arrays.test_images, {"label": arrays.test_labels})
     names = tuple(map(str, range(work.classes)))
-    return data.Dataset(work.name, train, nothing, test, names, *statistics(arrays.images))
+    return data.Dataset(
+        work.name, train, train.take(slice(0)), test, names, *statistics(arrays.images)
+    )

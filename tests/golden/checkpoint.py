@@ -41,7 +41,7 @@ def expectations(workdir: Path) -> dict:
     images = list(trained.load_data(network.config).test.images)
     return {
         "step": network.step,
-        "probabilities": np.round(predict.probabilities(network, images), 6).tolist(),
+        "probabilities": np.round(predict.predictions(network, images), 6).tolist(),
     }
 
 

@@ -1,4 +1,4 @@
-"""What is minimised and what is reported, as sums over examples."""
+"""Losses of one example, in float32."""
 
 from __future__ import annotations
 
@@ -20,17 +20,3 @@ def cross_entropy(
     logs = jax.nn.log_softmax(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)))
     picked = jnp.take_along_axis(logs, labels[:, None], axis=1)[:, 0]
     return -(1 - smoothing) * picked - smoothing * logs.mean(axis=1)
-
-
-def sums(logits: jax.Array, labels: jax.Array, losses: jax.Array, counted: jax.Array) -> dict:
-    """Returns sums over the examples where `counted` is 1: loss, correct, and their count.
-
-    Sums of parts add up exactly, where averages over ragged batches or devices would not. A logit
-    that is not a number makes its example wrong.
-    """
-    right = (jnp.argmax(logits, axis=1) == labels) & jnp.isfinite(logits).all(axis=1)
-    return {
-        "loss": jnp.sum(jnp.where(counted > 0, losses, 0)),
-        "correct": jnp.sum(jnp.where(counted > 0, right, False).astype(jnp.float32)),
-        "count": jnp.sum(counted.astype(jnp.float32)),
-    }

@@ -1,0 +1,160 @@
+"""What a task is: all that training, evaluation and prediction ask of what is learnt."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from PIL import Image
+
+from cnnjax.data import Dataset, Facts
+from cnnjax.errors import InputError
+
+Arrays = Mapping[str, jax.Array]
+Finding = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """An array that an example holds besides its image, without the dimension of the batch."""
+
+    shape: tuple[int, ...]
+    dtype: DTypeLike
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A number that says how good a network is.
+
+    Attributes:
+      of: from sums over examples, `loss` and `count` among them, to the number.
+      unit: "%" shows a share in per cent.
+      higher: whether more is better.
+    """
+
+    of: Callable[[Mapping[str, Any]], Any]
+    unit: str = ""
+    higher: bool = True
+
+
+def as_it_is(picture: Image.Image, prediction: Any, facts: Facts) -> Image.Image:
+    del prediction, facts
+    return picture
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What is learnt from images. All functions are pure; those of arrays run in the devices.
+
+    Attributes:
+      targets: from the facts of a data set to what an example holds besides `image`, by name.
+      outputs: from the facts to the number of outputs that the network must give.
+      loss: from outputs, targets and `values` by name to the loss of each example, (batch,); also
+        of auxiliary outputs, without `values`.
+      measures: from outputs and targets to what is summed over examples besides loss and count,
+        by name, (batch, ...).
+      figures: what is reported of these sums besides the loss, by name.
+      best: the figure that chooses the best checkpoint, or "loss".
+      predict: from outputs to predictions, any pytree of (batch, ...).
+      findings: from the prediction of one example, as numpy arrays, and the facts, to what was
+        found there, the surest first: values for JSON by name.
+      finds: what JSON calls the list of findings.
+      columns: name -> unit of what of a finding is printed for people.
+      draw: from a picture, the prediction of it and the facts to a picture that shows both.
+      loss_unit: of the loss.
+      values: fields of the config that `loss` takes as arguments.
+      mixes: augmentations of two examples in one image that have a meaning here: the loss is then
+        linear in the shares of both.
+      stratify: the target, a class per example, of which every split holds the same shares; "" for
+        none.
+    """
+
+    targets: Callable[[Facts], Mapping[str, Target]]
+    outputs: Callable[[Facts], int]
+    loss: Callable[..., jax.Array]
+    measures: Callable[[Any, Arrays], Arrays]
+    figures: Mapping[str, Figure]
+    best: str
+    predict: Callable[[Any], Any]
+    findings: Callable[[Any, Facts], list[Finding]]
+    finds: str
+    columns: Mapping[str, str]
+    draw: Callable[[Image.Image, Any, Facts], Image.Image] = as_it_is
+    loss_unit: str = ""
+    values: tuple[str, ...] = ()
+    mixes: tuple[str, ...] = ()
+    stratify: str = ""
+
+
+def sums(
+    task: Task, outputs: Any, targets: Arrays, losses: jax.Array, counted: jax.Array
+) -> dict[str, jax.Array]:
+    """Returns sums over the examples where `counted` is 1: loss, measures, and their count.
+
+    Sums of parts add up exactly, where averages over ragged batches or devices would not.
+    """
+
+    def total(values: jax.Array) -> jax.Array:
+        kept = (counted > 0).reshape(-1, *(1 for _ in values.shape[1:]))
+        zero = jnp.zeros((), values.dtype)
+        return jnp.sum(jnp.where(kept, values, zero).astype(jnp.float32), axis=0)
+
+    measures = task.measures(outputs, targets)
+    return {
+        "loss": jnp.sum(jnp.where(counted > 0, losses, 0)),
+        **{name: total(values) for name, values in measures.items()},
+        "count": jnp.sum(counted.astype(jnp.float32)),
+    }
+
+
+def report(task: Task, sums: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the mean loss and the figures of sums on the host."""
+    means = {"loss": float(sums["loss"] / sums["count"])}
+    return means | {name: float(figure.of(sums)) for name, figure in task.figures.items()}
+
+
+def score(task: Task, reported: Mapping[str, float]) -> float:
+    """Returns what chooses the best checkpoint: more is better, and a NaN the worst."""
+    value = reported[task.best]
+    if task.best == "loss" or not task.figures[task.best].higher:
+        value = -value
+    return -math.inf if math.isnan(value) else value
+
+
+def units(task: Task) -> dict[str, str]:
+    """Returns the unit of the loss and of every figure, by name."""
+    return {"loss": task.loss_unit} | {name: figure.unit for name, figure in task.figures.items()}
+
+
+def shown(value: Any, unit: str) -> str:
+    """Returns a value for people: "97.51 %" of a share, "4.127 years" of a number, a text."""
+    if unit == "%":
+        return f"{value:.2%}".replace("%", " %")
+    if isinstance(value, float):
+        value = f"{value:.4g}"
+    return f"{value} {unit}".rstrip()
+
+
+def check_targets(name: str, task: Task, dataset: Dataset) -> None:
+    """Refuses a data set that does not hold what the task needs."""
+    wanted = task.targets(dataset.facts)
+    for split in (dataset.train, dataset.validation, dataset.test):
+        for target, form in wanted.items():
+            if target not in split.targets:
+                held = ", ".join(split.targets) or "nothing"
+                raise InputError(
+                    f"{dataset.name} has no {target!r}, which the task {name} needs: besides images"
+                    f" it holds {held}. Give another config.task or config.data.name"
+                )
+            array = split.targets[target]
+            if array.shape[1:] != form.shape or array.dtype != np.dtype(form.dtype):
+                raise InputError(
+                    f"{target!r} of {dataset.name} is {array.dtype}{array.shape[1:]} per example; "
+                    f"the task {name} needs {np.dtype(form.dtype)}{form.shape}"
+                )
