@@ -1,4 +1,4 @@
-# Everything installs itself into .venv. Targets: train, test, slow, oracles, lint, golden,
+# Everything installs itself into .venv. Targets: train, test, slow, oracles, newest, lint, golden,
 # clean.
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +6,7 @@ RUNS ?= runs
 BIN := $(VENV)/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: train test slow oracles golden lint clean
+.PHONY: train test slow oracles newest golden lint clean
 
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -40,6 +40,16 @@ slow: $(VENV)/installed-dev
 
 oracles: $(VENV)/installed-oracles
 	$(BIN)/python -m pytest -n auto --dist load tests/oracles
+
+# The suite in a system of its own: Python 3.13 on Debian 13, and the newest jax that pyproject.toml
+# allows. The script lies beside the project, not in it; NEWEST names another, or other words for it:
+# make newest SUITE='make slow'.
+NEWEST ?= ../shared/tools/newest.sh
+SUITE ?= make test
+newest:
+	@test -x $(NEWEST) || { echo "there is no $(NEWEST). What it does: install Python 3.13 and" \
+	  "'.[dev]' with the newest jax in a container of Debian 13, and run '$(SUITE)' there" >&2; exit 1; }
+	$(NEWEST) $(SUITE)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -49,10 +51,12 @@ class Log:
         return self
 
     def __exit__(self, *unused) -> None:
-        self.bar.stop()
-        self.file.close()
-        if self.events is not None:
-            self.events.close()
+        with contextlib.ExitStack() as both:
+            # Each is closed even where the other cannot be, on a full disk.
+            if self.events is not None:
+                both.callback(self.events.close)
+            both.callback(self.file.close)
+            self.bar.stop()
 
     def advance(self, step: int, epoch: float) -> None:
         """Moves the bar."""
@@ -81,35 +85,38 @@ class Events:
     """A TensorBoard event file of one session, which begins after `step` steps.
 
     tensorboardX's own writer has a queue that its `flush` does not wait for, so that a killed
-    process would lose reports from before its checkpoint: events are written at once here.
+    process would lose reports from before its checkpoint: events are written at once here. Nor does
+    its `EventsWriter` close a file that it cannot flush, of which the collector then complains.
     """
 
     def __init__(self, workdir: Path, step: int):
         from tensorboardX import summary
-        from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto import event_pb2
+        from tensorboardX.record_writer import RecordWriter
 
         # The time in a file's name counts whole seconds: the step keeps two sessions of one
         # second apart, and in order.
         self.messages: Any = event_pb2
         self.summary_of = summary.scalar
-        self.writer = EventsWriter(str(workdir / "events"), f".{step:010d}")
+        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{step:010d}"
+        self.records = RecordWriter(str(workdir / name))
+        self.write(0, file_version="brain.Event:2")
         # What an earlier session reported beyond its last checkpoint is not to be shown.
         start = self.messages.SessionLog(status=self.messages.SessionLog.START)
         self.write(step + 1, session_log=start)
 
     def write(self, step: int, **contents: Any) -> None:
         event = self.messages.Event(step=step, wall_time=time.time(), **contents)
-        self.writer.write_event(event)
+        self.records.write(event.SerializeToString())
 
     def scalar(self, tag: str, value: float, step: int) -> None:
         self.write(step, summary=self.summary_of(tag, value))
 
     def flush(self) -> None:
-        self.writer.flush()
+        self.records.flush()
 
     def close(self) -> None:
-        self.writer.close()
+        self.records.close()
 
 
 def describe(values: Mapping[str, float], units: Mapping[str, str]) -> str:
