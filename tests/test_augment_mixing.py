@@ -130,3 +130,13 @@ def test_images_are_changed_one_by_one_before_they_are_mixed():
     mixed, targets = mix("flip|brightness(0.3)|mixup(1)", key=5)
     share = targets.share[:, None, None, None]
     np.testing.assert_allclose(mixed, share * alone + (1 - share) * alone[SWAPPED], atol=1e-3)
+
+
+def test_the_main_target_is_that_of_the_larger_share():
+    share = np.float32([0.2, 0.499, 0.5, 0.501, 1])
+    own, others = np.arange(5), np.arange(5) + 10
+    marks = {"label": own, "mask": own.reshape(5, 1, 1)}
+    other_marks = {"label": others, "mask": others.reshape(5, 1, 1)}
+    main = mixing.Targets(marks, other_marks, share).main
+    assert np.asarray(main["label"]).tolist() == [10, 11, 2, 3, 4]
+    assert np.asarray(main["mask"]).ravel().tolist() == [10, 11, 2, 3, 4]

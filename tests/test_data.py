@@ -86,6 +86,14 @@ def test_hold_out_is_disjoint_stratified_and_keeps_one_of_each_class():
     assert sorted([*kept.images.ravel(), *held.images.ravel()]) == list(range(111))
 
 
+def test_no_class_loses_its_last_example_to_validation():
+    labels = np.repeat(np.arange(4, dtype=np.int32), [1, 2, 3, 100])
+    images = np.zeros((106, 1, 1, 1), np.uint8)
+    kept, held = dataset.hold_out(data.Split(images, {"label": labels}), 0.99, 0, "label")
+    assert np.bincount(kept.targets["label"]).tolist() == [1, 1, 1, 1]
+    assert np.bincount(held.targets["label"]).tolist() == [0, 1, 2, 99]
+
+
 def test_a_share_that_holds_nothing_out_is_refused():
     labels = np.arange(4, dtype=np.int32)
     images = np.zeros((4, 1, 1, 1), np.uint8)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from cnnjax import parallel
 from cnnjax.errors import InputError
 from cnnjax.kernels import threefry
 from cnnjax.layers import Dropout, dropout
 from tests.gradients import UNOPTIMISED
+from tests.test_train_step import HYPER, Net, batches, compile_step, start
 
 # One shape for most tests: drawing takes long to compile.
 ONES = np.ones((8, 60, 50), np.float32)
@@ -141,3 +143,21 @@ def test_precision_changes_the_values_but_not_the_mask():
 def test_a_rate_that_is_no_probability_is_refused(rate, train):
     with pytest.raises(InputError, match=f"between 0 and 1: {rate}"):
         Dropout(rate, train=train).init(jax.random.key(0), ONES)
+
+
+def test_pieces_of_a_batch_drop_differently():
+    """Of two equal halves, the first drops as it would alone, and the second does not."""
+    module, mapper = Net(dropout_rate=0.5), parallel.mapper("jit", 1)
+    hyper = {name: jnp.float32(value) for name, value in HYPER.items()}
+    half = {name: values[:8] for name, values in batches()[0].items()}
+    twice = {name: np.concatenate([values, values]) for name, values in half.items()}
+
+    def losses(hyper):
+        for batch, pieces in ((half, 1), (twice, 2)):
+            step = compile_step(module, mapper, accumulate=pieces)
+            yield float(step(start(module, mapper), batch, hyper)[1]["loss"])
+
+    alone, both = losses(hyper)
+    assert abs(both - 2 * alone) > 1e-3
+    alone, both = losses({**hyper, "dropout_rate": jnp.float32(0)})
+    assert both == pytest.approx(2 * alone, rel=1e-5)

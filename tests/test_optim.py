@@ -247,6 +247,11 @@ def test_a_pattern_that_matches_nothing_is_refused():
             {"name": "step", "steps": 20, "boundaries": (0.5,), "factor": 0.5, "warmup_steps": 2},
             {0: 0.5, 1: 1, 2: 1, 9: 1, 10: 0.5},
         ),
+        # 2.4 and 6.6 steps: the nearest whole ones.
+        (
+            {"name": "step", "steps": 10, "boundaries": (0.24, 0.66)},
+            {1: 1, 2: 0.1, 6: 0.1, 7: 0.01},
+        ),
         ({"name": "step", "steps": 4, "boundaries": ()}, {0: 1, 3: 1}),
         ({"name": "step", "steps": 4, "boundaries": (0.5,), "factor": 0.0}, {1: 1, 2: 0}),
         # From 1/25 up and down to the final share, each along half a cosine.

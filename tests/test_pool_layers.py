@@ -243,3 +243,15 @@ def test_an_impossible_pooling_is_refused_in_words(pool, fields, message):
 def test_an_unknown_pooling_is_answered_with_the_nearest():
     with pytest.raises(InputError, match="unknown pooling 'averge'; did you mean average"):
         POOLS["averge"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("window", [2, 3, 4])  # a kernel up to 3, XLA's own beyond
+def test_padding_never_wins_a_max_pool(dtype, window):
+    kind = jnp.iinfo(dtype) if dtype == "int8" else jnp.finfo(dtype)
+    lowest = np.full((1, 4, 4, 1), kind.min, dtype)
+    values = [lowest] if dtype == "int8" else [lowest, np.full_like(lowest, -np.inf)]
+    for x in values:
+        for stride, padding in ((1, "same"), (window, 1), (2, "same")):
+            found = np.asarray(max_pool(jnp.asarray(x), window, stride, padding))
+            np.testing.assert_array_equal(found, np.broadcast_to(x[0, 0, 0, 0], found.shape))
