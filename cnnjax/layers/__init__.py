@@ -12,6 +12,7 @@ from cnnjax.layers.conv import (
 )
 from cnnjax.layers.dropout import Dropout
 from cnnjax.layers.fused import activated
+from cnnjax.layers.initial import INITIALIZERS
 from cnnjax.layers.norm import NORMS, BatchNorm, GroupNorm, local_response_norm
 from cnnjax.layers.pool import (
     GLOBAL_POOLS,
@@ -28,6 +29,7 @@ from cnnjax.layers.residual import joined
 __all__ = [
     "ACTIVATIONS",
     "GLOBAL_POOLS",
+    "INITIALIZERS",
     "NORMS",
     "POOLS",
     "BatchNorm",

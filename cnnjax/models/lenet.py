@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax.layers import ACTIVATIONS, POOLS, Conv, Dense, activated
+from cnnjax.layers import ACTIVATIONS, INITIALIZERS, POOLS, Conv, Dense, activated
 from cnnjax.registry import Table
 
 
@@ -25,6 +25,8 @@ class LeNet(nn.Module):
       features: channels of C1 and C3.
       units: of C5 and F6.
       padding: of C1: "same" for 28x28 images, "valid" for the paper's 32x32.
+      kernel_init: of all weights, in layers.INITIALIZERS; empty: he_normal of the convolutions and
+        lecun_normal of the dense layers.
     """
 
     classes: int = 10
@@ -34,20 +36,23 @@ class LeNet(nn.Module):
     padding: str = "same"
     act: str = "tanh"
     pool: str = "average"
+    kernel_init: str = ""
     dtype: Any = None
     axis_name: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         act, pool = ACTIVATIONS[self.act], POOLS[self.pool]
-        conv = partial(Conv, kernel=self.kernel, dtype=self.dtype)
+        started = {"kernel_init": INITIALIZERS[self.kernel_init]} if self.kernel_init else {}
+        conv = partial(Conv, kernel=self.kernel, dtype=self.dtype, **started)
+        dense = partial(Dense, dtype=self.dtype, **started)
         c1 = conv(self.features[0], padding=self.padding, name="c1")
         x = pool(activated(c1, x, self.act))
         x = pool(activated(conv(self.features[1], padding="valid", name="c3"), x, self.act))
         x = x.reshape(len(x), -1)
         for i, units in enumerate(self.units):
-            x = act(Dense(units, dtype=self.dtype, name=f"f{i + 5}")(x))
-        x = Dense(self.classes, dtype=self.dtype, name="head")(x)
+            x = act(dense(units, name=f"f{i + 5}")(x))
+        x = dense(self.classes, name="head")(x)
         return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 

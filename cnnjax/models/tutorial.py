@@ -13,11 +13,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax.layers import ACTIVATIONS, POOLS, Conv, Dense, Dropout, activated
+from cnnjax.layers import ACTIVATIONS, INITIALIZERS, POOLS, Conv, Dense, Dropout, activated
 from cnnjax.registry import Table
-
-# Keras' default for every layer, so that an example written for Keras starts as it does there.
-glorot_uniform = nn.initializers.glorot_uniform()
 
 
 class ConvNet(nn.Module):
@@ -27,6 +24,8 @@ class ConvNet(nn.Module):
       blocks: one tuple of features per block, one convolution per entry.
       pool_last: whether the last block is pooled, too.
       units: of the dense layers before the classifier.
+      kernel_init: of all weights, in layers.INITIALIZERS; the default is Keras', so that an example
+        written for it starts as it does there.
       dropout_rate: after the last block; `dense_dropout_rate` after each dense layer. In [0, 1].
     """
 
@@ -40,6 +39,7 @@ class ConvNet(nn.Module):
     pool: str = "max"
     pool_size: int = 2
     pool_last: bool = False
+    kernel_init: str = "glorot_uniform"
     dropout_rate: float = 0.0
     dense_dropout_rate: float = 0.0
     dtype: Any = None
@@ -48,7 +48,8 @@ class ConvNet(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         act, pool = ACTIVATIONS[self.act], POOLS[self.pool]
-        dense = partial(Dense, dtype=self.dtype, kernel_init=glorot_uniform)
+        init = INITIALIZERS[self.kernel_init]
+        dense = partial(Dense, dtype=self.dtype, kernel_init=init)
         dropout = partial(Dropout, train=train, axis_name=self.axis_name)
         for i, block in enumerate(self.blocks, 1):
             for j, features in enumerate(block, 1):
@@ -58,7 +59,7 @@ class ConvNet(nn.Module):
                     self.stride,
                     self.padding,
                     dtype=self.dtype,
-                    kernel_init=glorot_uniform,
+                    kernel_init=init,
                     name=f"block{i}_conv{j}",
                 )
                 x = activated(conv, x, self.act)
