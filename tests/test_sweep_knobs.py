@@ -60,7 +60,7 @@ def configs(text, config):
 
 
 def logits(config):
-    module = build_module(config, classes=3)
+    module = build_module(config, outputs=3)
     keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
     images = jax.random.uniform(jax.random.key(2), (2, 16, 16, 1))
     found, _ = jax.jit(partial(module.init_with_output, train=True))(keys, images)

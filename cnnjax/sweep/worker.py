@@ -15,6 +15,7 @@ from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import load_data
 from cnnjax.sweep import life, locks, plan, record, storage
 from cnnjax.sweep.record import Sweep
+from cnnjax.train import programs
 from cnnjax.train import run as training
 from cnnjax.train.experiment import check_parts, prepare
 from cnnjax.workdir import files
@@ -67,7 +68,7 @@ def work(
 
     While others are at work it waits, and goes on with what they leave behind when they die.
     """
-    with locks.shared(folder / ALIVE):
+    with locks.shared(folder / ALIVE), programs.shared():
         while go_on():
             task = plan.take(folder, sweep, kept, trials)
             if task is None:

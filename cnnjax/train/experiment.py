@@ -16,13 +16,16 @@ from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.evaluation.evaluate import evaluator
 from cnnjax.evaluation.trained import build_module, preprocessing
-from cnnjax.train import optim
+from cnnjax.train import optim, programs
 from cnnjax.train.step import AUGMENT
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Experiment:
-    """A config with everything built from it."""
+    """A config with everything built from it.
+
+    `programs` are its own, or those of all runs that differ in values alone.
+    """
 
     config: Mapping[str, Any]
     dataset: data.Dataset
@@ -36,6 +39,7 @@ class Experiment:
     hyper: dict[str, float]
     steps: int
     evaluate: Callable[[Mapping[str, Any], data.Split], dict[str, float]]
+    programs: dict[Any, Any]
 
     def steps_of(self, epochs: float) -> float:
         """Returns epochs in steps, fractions included; 0 epochs stand for the whole run."""
@@ -133,10 +137,15 @@ def prepare(
         )
 
     preprocess = preprocessing(config["data"]["normalize"], dataset.mean, dataset.std)
-    evaluate = evaluator(task, module, preprocess, mapper, config["evaluate"]["batch_size"])
+    kept = programs.of(config, dataset, mapper, hyper)
+    evaluate = programs.once(
+        kept,
+        "evaluate",
+        lambda: evaluator(task, module, preprocess, mapper, config["evaluate"]["batch_size"]),
+    )
     return Experiment(
         config, dataset, mapper, task, module, pipeline, preprocess, optimizer, share, hyper,
-        steps, evaluate,
+        steps, evaluate, kept,
     )  # fmt: skip
 
 

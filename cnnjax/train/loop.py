@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from cnnjax import parallel, tasks
 from cnnjax.parallel import replicas
-from cnnjax.train import feed
+from cnnjax.train import feed, programs
 from cnnjax.train.clock import Clock
 from cnnjax.train.experiment import Experiment
 from cnnjax.train.log import Log, describe
@@ -52,14 +52,18 @@ def train(
         supply = feed.feed(config, dataset.train, mapper)
     with clock.section("compile"):
         advance = {
-            count: compiled_steps(experiment, supply, state, hyper, count)
+            count: programs.once(
+                experiment.programs,
+                ("steps", count, len(supply.resident)),
+                partial(compiled_steps, experiment, supply, state, hyper, count),
+            )
             for count in {1, supply.steps}
         }
     report: dict[str, float] = {}
     pace, queue = Pace(step, batch_size, clock), collections.deque()
     in_flight = IN_FLIGHT.get(mapper.platform, 16)
     stopping = Vote(mapper, stop_requested, in_flight)
-    same = replicas.checker(mapper)
+    same = programs.once(experiment.programs, "same", partial(replicas.checker, mapper))
 
     def save(validated: Mapping[str, float] | None) -> None:
         watch.look(state.skipped)

@@ -15,7 +15,7 @@ from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import load_data
 from cnnjax.parallel import hosts
-from cnnjax.train import stop, watch
+from cnnjax.train import programs, stop, watch
 from cnnjax.train.clock import Clock
 from cnnjax.train.experiment import Experiment, check_parts, prepare
 from cnnjax.train.loop import train
@@ -50,7 +50,7 @@ def run(
         if finished is not None:
             return finished
         platform.require(mapper.platform, ignore_platform)
-        clock, programs = Clock(), caches.counter()
+        clock, count = Clock(), caches.counter()
         clock.seconds["import"] = imports
         with clock.section("data"):
             dataset = hosts.one_then_all(partial(load_data, config))
@@ -67,7 +67,7 @@ def run(
                     "The same command goes on from here."
                 )
             result = score(experiment, state, workdir, clock)
-        result["programs"] = programs()
+        result["programs"] = count()
         hosts.from_first(partial(tell_missed, result["programs"], config, workdir))
         print("Seconds: " + ", ".join(f"{k} {v:.1f}" for k, v in result["seconds"].items()))
         hosts.from_first(partial(files.write_json, workdir / files.RESULT, result))
@@ -182,8 +182,8 @@ def initial(experiment: Experiment) -> TrainState:
     task, facts = experiment.task, experiment.dataset.facts
     optimizer = experiment.optimizer(experiment.hyper, 0)
     create = partial(create_state, experiment.module, optimizer, task=task, facts=facts)
-    key = jax.random.key(experiment.config["seed"])
-    return experiment.mapper.replicate(compiler.jit(create)(key))
+    created = programs.once(experiment.programs, "create", partial(compiler.jit, create))
+    return experiment.mapper.replicate(created(jax.random.key(experiment.config["seed"])))
 
 
 def resume(experiment: Experiment, checkpoints: Checkpoints, workdir: Path) -> TrainState:
