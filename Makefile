@@ -1,12 +1,12 @@
-# Everything installs itself into .venv. Targets: train, test, slow, oracles, newest, lint, golden,
-# clean.
+# Everything installs itself into .venv. Targets: train, test, slow, oracles, newest, mutants, lint,
+# golden, clean.
 PYTHON ?= python3
 VENV := .venv
 RUNS ?= runs
 BIN := $(VENV)/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: train test slow oracles newest golden lint clean
+.PHONY: train test slow oracles newest mutants golden lint clean
 
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -50,6 +50,14 @@ newest:
 	@test -x $(NEWEST) || { echo "there is no $(NEWEST). What it does: install Python 3.13 and" \
 	  "'.[dev]' with the newest jax in a container of Debian 13, and run '$(SUITE)' there" >&2; exit 1; }
 	$(NEWEST) $(SUITE)
+
+# Whether tests notice small changes to the source, of which 50 are drawn: under half an hour.
+$(VENV)/installed-mutants: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --editable '.[mutants]'
+	@touch $@
+
+mutants: $(VENV)/installed-mutants
+	$(BIN)/python -m tests.mutants
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -29,6 +29,7 @@ def caches_of_our_own(tmp_path_factory):
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
+    folder = Path(os.environ.get("CNNJAX_TEST_CACHE", folder))  # tests/mutants.py starts many times
     os.environ.setdefault("CNNJAX_CACHE", str(folder / "cache"))
     for name, value in (("compilation_cache_dir", str(folder / "programs")),
                         ("persistent_cache_min_compile_time_secs", 0)):  # fmt: skip

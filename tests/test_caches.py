@@ -149,7 +149,8 @@ def test_a_run_says_when_its_programs_cannot_be_used(tmp_path):
         return done.stdout, json.loads((tmp_path / name / "result.json").read_text())["programs"]
 
     first, second = start("first"), start("second")
-    assert first[1]["found"] == 0 < first[1]["compiled"] == second[1]["found"]
+    # jax 0.12 compiles one program twice in one process, and finds it then.
+    assert first[1]["found"] < first[1]["compiled"] and sum(first[1].values()) == second[1]["found"]
     assert second[1]["compiled"] == 0 and "compiled anew" not in first[0] + second[0]
     for file in (tmp_path / "programs").rglob("*-cache"):
         file.write_bytes(b"of no use")
