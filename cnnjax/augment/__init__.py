@@ -7,6 +7,7 @@ and eight augment alike.
 
 from cnnjax.augment.chain import Pipeline, pipeline
 from cnnjax.augment.mixing import Targets, unmixed
+from cnnjax.augment.moving import Moves
 from cnnjax.augment.parse import AUGMENTATIONS
 
-__all__ = ["AUGMENTATIONS", "Pipeline", "Targets", "pipeline", "unmixed"]
+__all__ = ["AUGMENTATIONS", "Moves", "Pipeline", "Targets", "pipeline", "unmixed"]

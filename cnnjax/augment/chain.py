@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from cnnjax.augment import geometric, mixing, resample
 from cnnjax.augment.draws import Draw, draw_batch
 from cnnjax.augment.mixing import Targets
+from cnnjax.augment.moving import KINDS, Moves
 from cnnjax.augment.parse import AUGMENTATIONS, Term, check_shape, edge_of, parse, runs
 from cnnjax.errors import InputError, nearest
 
@@ -55,6 +56,7 @@ class Pipeline:
         targets: Any,
         values: Mapping[str, ArrayLike] | None = None,
         first: ArrayLike = 0,
+        moves: Mapping[str, Moves] | None = None,
     ) -> tuple[jax.Array, Targets]:
         """Returns images of the same shape, float32 in [0, 255], and what they show.
 
@@ -67,6 +69,7 @@ class Pipeline:
           first: place in the global batch of the first example, which may be traced. Each example
             draws from fold_in(key, place): how a batch is split over devices changes nothing, as
             long as parts have an even number if there is mixing.
+          moves: which of the targets, then a mapping, go where the pixels of their image go.
         """
         check_shape(self.terms, images.shape[1:])
         values = self.complete(values or {})
@@ -74,7 +77,14 @@ class Pipeline:
         if not self.terms:
             return images, mixing.unmixed(targets)
         draws = draw_batch(key, len(images), len(self.terms), first)
-        images = jax.vmap(lambda image, draws: self.change(image, draws, values))(images, draws)
+        moves = moves or {}
+        moved = {name: targets[name] for name in moves}
+
+        def change(image: jax.Array, moved: dict[str, jax.Array], draws: Draw) -> Any:
+            return self.change(image, moved, draws, values, moves)
+
+        images, moved = jax.vmap(change)(images, moved, draws)
+        targets = {**targets, **moved} if moved else targets
         if not self.mixes:
             return images, mixing.unmixed(targets)
         last = self.terms[-1]
@@ -93,8 +103,18 @@ class Pipeline:
             for name, value in (self.values | dict(values)).items()
         }
 
-    def change(self, image: jax.Array, draws: Draw, values: Mapping[str, jax.Array]) -> jax.Array:
-        """Returns one image after all that concerns it alone; `draws` are those of the terms."""
+    def change(
+        self,
+        image: jax.Array,
+        targets: dict[str, jax.Array],
+        draws: Draw,
+        values: Mapping[str, jax.Array],
+        moves: Mapping[str, Moves],
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Returns one image, and the targets that move with it, after all that concerns it alone.
+
+        `draws` are those of the terms.
+        """
         for run in runs(self.terms):
             own = [(term, draws.at(i), numbers_of(term, values)) for i, term in run]
             term, draw, numbers = own[0]
@@ -104,10 +124,15 @@ class Pipeline:
                 )
                 exact = all(t.name in geometric.EXACT for t, *_ in own)
                 look = resample.exact if exact else resample.bilinear
-                image = look(image, matrix, edge_of(run))
+                edge, size = edge_of(run), (image.shape[0], image.shape[1])
+                image = look(image, matrix, edge)
+                targets = {
+                    name: KINDS[moves[name].kind](x, moves[name], matrix, edge, size)
+                    for name, x in targets.items()
+                }
             elif not term.mixing:
                 image = jnp.clip(AUGMENTATIONS[term.name](draw, image, **numbers), 0, 255)
-        return image
+        return image, targets
 
 
 def numbers_of(term: Term, values: Mapping[str, jax.Array]) -> dict[str, jax.Array]:

@@ -13,6 +13,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from PIL import Image
 
+from cnnjax.augment import Moves
 from cnnjax.data import Dataset, Facts
 from cnnjax.errors import InputError
 
@@ -71,6 +72,8 @@ class Task:
       values: fields of the config that `loss` takes as arguments.
       mixes: augmentations of two examples in one image that have a meaning here: the loss is then
         linear in the shares of both.
+      moves: how targets follow when augmentation moves the pixels of their image, by name; those
+        not named stay as they are.
       stratify: the target, a class per example, of which every split holds the same shares; "" for
         none.
     """
@@ -89,6 +92,7 @@ class Task:
     loss_unit: str = ""
     values: tuple[str, ...] = ()
     mixes: tuple[str, ...] = ()
+    moves: Mapping[str, Moves] = dataclasses.field(default_factory=dict)
     stratify: str = ""
 
 

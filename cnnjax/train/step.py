@@ -13,7 +13,7 @@ from flax import linen as nn
 from jax import lax
 
 from cnnjax import tasks
-from cnnjax.augment import Pipeline, Targets, pipeline, unmixed
+from cnnjax.augment import Moves, Pipeline, Targets, pipeline, unmixed
 from cnnjax.data import IMAGE, Facts
 from cnnjax.kernels import square_sum
 from cnnjax.parallel import mean, total, vary
@@ -99,7 +99,7 @@ def train_step(
     rates: dict[str, Any] = {name: hyper[name] for name in hyper if hasattr(module, name)}
     module = module.clone(axis_name=axis_name, **rates)
     key = jax.random.fold_in(state.key, state.step)
-    images, targets = examples(batch, key, hyper, augment, axis_name)
+    images, targets = examples(batch, key, hyper, augment, task.moves, axis_name)
     values = {name: hyper[name] for name in task.values}
 
     def against(outputs, targets, **values):
@@ -173,6 +173,7 @@ def examples(
     key: jax.Array,
     hyper: Hyperparameters,
     augment: Pipeline,
+    moves: Mapping[str, Moves],
     axis_name: str,
 ) -> tuple[jax.Array, Targets]:
     """Returns the images of a batch, augmented, and what they show."""
@@ -182,4 +183,4 @@ def examples(
         return images, unmixed(targets)
     values = {k.removeprefix(AUGMENT): v for k, v in hyper.items() if k.startswith(AUGMENT)}
     first = lax.axis_index(axis_name) * len(images)
-    return augment(jax.random.fold_in(key, AUGMENT_KEY), images, targets, values, first)
+    return augment(jax.random.fold_in(key, AUGMENT_KEY), images, targets, values, first, moves)
