@@ -26,7 +26,6 @@ def main(arguments: Sequence[str]) -> int:
     workdir = launch.existing_workdir(WORKDIR.value)
     if not arguments:
         return launch.refuse("name at least one image file")
-    import jax
     from rich.console import Console
     from rich.table import Table
 
@@ -35,12 +34,11 @@ def main(arguments: Sequence[str]) -> int:
 
     network = trained.load(workdir, CHECKPOINT.value)
     images = [predict.read_image(Path(a), network.shape, INVERT.value) for a in arguments]
-    task, facts = network.task, network.facts
-    found = predict.predictions(network, images)
-    each = [jax.tree.map(lambda x, i=i: x[i], found) for i in range(len(images))]
-    answers = [task.findings(prediction, facts)[: TOP.value] for prediction in each]
+    task = network.task
+    seen = predict.in_pictures(network, arguments, predict.predictions(network, images))
+    answers = [task.findings(one.prediction, one.facts)[: TOP.value] for one in seen]
     if OUTPUT.value:
-        predict.write_pictures(Path(OUTPUT.value), arguments, each, network)
+        predict.write_pictures(Path(OUTPUT.value), arguments, seen, task)
     if JSON.value:
         for file, answer in zip(arguments, answers, strict=True):
             print(json.dumps({"image": file, task.finds: answer}))

@@ -23,8 +23,11 @@ GUIDE = (ROOT / "docs" / "guide.md").read_text()
 PICTURES = ROOT / "docs" / "pictures"
 # Redrawn pictures differ where the machine or the training does.
 OF_THIS_MACHINE = (
-    "fourier", "learned", "test0_journey", "test0_triptych", "test0_grad_cam", "c3_patches"
+    "fourier", "learned", "test0_journey", "test0_triptych", "test0_grad_cam", "c3_patches",
+    "scene",
 )  # fmt: skip
+# Pictures that commands of the guide read.
+GIVEN = ("docs/pictures/digit.png", "docs/scene.png")
 # Where commands of the guide draw; the copies in docs/pictures are made by hand.
 DRAWN = ("docs/pictures", "runs/seen")
 # What a full run of the command would take too long for, or has to read from elsewhere.
@@ -32,6 +35,7 @@ MNIST = (f"--config.data.data_dir={ROOT.parent / 'shared' / 'tfds'}", "--config.
 SHORTER = {
     "runs/mnist_cnn": (*MNIST, "--config.report.every_steps=5"),
     "runs/wide": (*MNIST, "--config.schedule.warmup_epochs=0"),
+    "runs/scenes": ("--config.epochs=1", "--config.data.examples=200"),
     "runs/four": ("--config.epochs=1",),
     "runs/sweep": ("--config.epochs=2", "--trials=3"),
 }
@@ -59,7 +63,7 @@ def is_long(line):
 def checkout(tmp_path_factory):
     """A folder like the checkout, for the commands to write into."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in ("cnnjax", "configs", "experiments", "docs/pictures/digit.png"):
+    for name in ("cnnjax", "configs", "experiments", *GIVEN):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(ROOT / name)
     return folder

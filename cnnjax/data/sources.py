@@ -17,6 +17,7 @@ from PIL import Image
 from cnnjax import caches
 from cnnjax.data import prepare
 from cnnjax.data.dataset import Split, hold_out
+from cnnjax.data.scenes import draw_split as draw_scenes
 from cnnjax.data.shapes import SHAPES, draw_split
 from cnnjax.errors import InputError, nearest
 from cnnjax.registry import Table
@@ -56,7 +57,23 @@ def synthetic(
     return Source(train, test, tuple(list(SHAPES)[:classes]))
 
 
-DATASETS: Table[Callable[..., Source]] = Table("data set", digits=digits, synthetic=synthetic)
+def scenes(
+    task: str = "localization", examples: int = 5000, size: int = 48, draw_seed: int = 0
+) -> Source:
+    """Handwritten digits of scikit-learn, one on each canvas, at a random size and place.
+
+    The 1,000 scenes of the test split, or a fifth of `examples` where that is less, show digits
+    that no scene of train shows.
+    """
+    known = digits()
+    train = draw_scenes(known.train, examples, size, draw_seed)
+    test = draw_scenes(known.test, min(1000, max(examples // 5, 1)), size, draw_seed + 1)
+    return Source(train, test, known.class_names)
+
+
+DATASETS: Table[Callable[..., Source]] = Table(
+    "data set", digits=digits, scenes=scenes, synthetic=synthetic
+)
 
 
 def tfds_source(name: str, data_dir: str, manual_dir: str, image_size: int) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cnnjax import compiler
+from cnnjax.data import Facts
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import Trained
 from cnnjax.images import read
+from cnnjax.tasks import Task, View
 
 
 def read_image(path: Path, shape: tuple[int, int, int], invert: bool = False) -> np.ndarray:
@@ -66,9 +69,42 @@ def predictions(trained: Trained, images: Sequence[np.ndarray], batch: int = 64)
     return jax.tree.map(lambda *parts: np.concatenate(parts)[: len(images)], *rows)
 
 
-def write_pictures(
-    folder: Path, files: Sequence[str], predictions: Sequence[Any], trained: Trained
-) -> None:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Seen:
+    """A picture with what was predicted of it.
+
+    Attributes:
+      pixels: the whole picture, (height, width, 3), uint8.
+      prediction: placed in the whole picture.
+      facts: of the network, with the picture's shape.
+    """
+
+    pixels: np.ndarray
+    prediction: Any
+    facts: Facts
+
+
+def in_pictures(trained: Trained, files: Sequence[str], predictions: Any) -> list[Seen]:
+    """Returns what was predicted of each image file, in its own pixels."""
+    result = []
+    for i, file in enumerate(files):
+        pixels = read(file, 3)
+        one = jax.tree.map(lambda x, i=i: x[i], predictions)
+        one = trained.task.place(one, view_of(pixels.shape, trained.shape))
+        height, width, channels = pixels.shape
+        facts = dataclasses.replace(trained.facts, shape=(height, width, channels))
+        result.append(Seen(pixels, one, facts))
+    return result
+
+
+def view_of(picture: tuple[int, ...], shape: tuple[int, int, int]) -> View:
+    """Returns the part of a picture that `read_image` shows a network of `shape`."""
+    ratio = (picture[1] / picture[0]) / (shape[1] / shape[0])
+    wide, high = min(1, 1 / ratio), min(1, ratio)
+    return (1 - wide) / 2, (1 - high) / 2, (1 + wide) / 2, (1 + high) / 2
+
+
+def write_pictures(folder: Path, files: Sequence[str], seen: Sequence[Seen], task: Task) -> None:
     """Writes a PNG per image file that shows what was predicted of it, into `folder`.
 
     A name that several files share gets a number.
@@ -78,8 +114,8 @@ def write_pictures(
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}") from None
     names = collections.Counter()
-    for file, prediction in zip(files, predictions, strict=True):
-        picture = trained.task.draw(Image.fromarray(read(file, 3)), prediction, trained.facts)
+    for file, one in zip(files, seen, strict=True):
+        picture = task.draw(Image.fromarray(one.pixels), one.prediction, one.facts)
         stem = Path(file).stem
         names[stem] += 1
         number = f"_{names[stem]}" if names[stem] > 1 else ""

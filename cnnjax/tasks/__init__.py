@@ -11,11 +11,12 @@ from typing import Any
 
 from cnnjax import data
 from cnnjax.registry import Table
-from cnnjax.tasks import classification
+from cnnjax.tasks import classification, localization
 from cnnjax.tasks.task import (
     Figure,
     Target,
     Task,
+    View,
     check_targets,
     report,
     score,
@@ -25,11 +26,13 @@ from cnnjax.tasks.task import (
 )
 
 __all__ = [
-    "TASKS", "Figure", "Target", "Task", "check_targets", "name_of", "report", "resolved",
+    "TASKS", "Figure", "Target", "Task", "View", "check_targets", "name_of", "report", "resolved",
     "score", "shown", "sums", "units",
 ]  # fmt: skip
 
-TASKS: Table[Task] = Table("task", classification=classification.TASK)
+TASKS: Table[Task] = Table(
+    "task", classification=classification.TASK, localization=localization.TASK
+)
 
 
 def name_of(config: Mapping[str, Any]) -> str:

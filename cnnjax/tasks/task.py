@@ -19,6 +19,8 @@ from cnnjax.errors import InputError
 
 Arrays = Mapping[str, jax.Array]
 Finding = Mapping[str, Any]
+# What a network sees of a picture: left, top, right, bottom, in shares of its width and height.
+View = tuple[float, float, float, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +51,11 @@ def as_it_is(picture: Image.Image, prediction: Any, facts: Facts) -> Image.Image
     return picture
 
 
+def anywhere(prediction: Any, view: View) -> Any:
+    del view
+    return prediction
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """What is learnt from images. All functions are pure; those of arrays run in the devices.
@@ -63,11 +70,13 @@ class Task:
       figures: what is reported of these sums besides the loss, by name.
       best: the figure that chooses the best checkpoint, or "loss".
       predict: from outputs to predictions, any pytree of (batch, ...).
-      findings: from the prediction of one example, as numpy arrays, and the facts, to what was
-        found there, the surest first: values for JSON by name.
+      place: from the prediction of one example, as numpy arrays, and the view that it is of, to
+        the same in the whole picture.
+      findings: from a placed prediction and the facts, with the shape of the picture, to what was
+        found there, the surest first: values for JSON by name, places in pixels.
       finds: what JSON calls the list of findings.
       columns: name -> unit of what of a finding is printed for people.
-      draw: from a picture, the prediction of it and the facts to a picture that shows both.
+      draw: from a picture, a placed prediction and its facts to a picture that shows both.
       loss_unit: of the loss.
       values: fields of the config that `loss` takes as arguments.
       mixes: augmentations of two examples in one image that have a meaning here: the loss is then
@@ -89,6 +98,7 @@ class Task:
     finds: str
     columns: Mapping[str, str]
     draw: Callable[[Image.Image, Any, Facts], Image.Image] = as_it_is
+    place: Callable[[Any, View], Any] = anywhere
     loss_unit: str = ""
     values: tuple[str, ...] = ()
     mixes: tuple[str, ...] = ()

@@ -1,0 +1,23 @@
+"""Handwritten digits of scikit-learn on a canvas: which one it is, and the box around it.
+
+python -m experiments.train --config=configs/scenes.py:localization --workdir=runs/scenes
+
+1,000 test scenes, of digits that no training scene shows, seed 0: class right and IoU of at least
+0.5 of 96.3 %, mean IoU 0.90; 225 s of training on two CPU cores that others used, too.
+"""
+
+from cnnjax.config import default, parse
+
+
+def get_config(text=None):
+    arguments = parse(text, task="localization")
+    config = default()
+    config.task, config.data.name, config.data.validation = arguments.task, "scenes", 0.05
+    config.model.name, config.model.padding = "first_convnet", "same"
+    config.model.blocks = ((24,), (48,), (64,), (96,))
+    config.model.pool_last, config.model.units = True, (192,)
+    config.epochs, config.batch_size = 30.0, 64
+    config.optimizer.learning_rate = 2e-3
+    config.schedule.name, config.schedule.warmup_epochs = "cosine", 1.0
+    config.evaluate.every_epochs, config.checkpoint.every_epochs = 5.0, 10.0
+    return config
