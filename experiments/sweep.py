@@ -30,7 +30,9 @@ WORKERS = flags.DEFINE_integer("workers", 1, "Processes that run trials, on this
 SEEDS = flags.DEFINE_integer("seeds", 1, "Runs of each point; the mean decides.", 1)
 SAMPLER = flags.DEFINE_string("sampler", "tpe", "tpe, random, grid or qmc (quasi-random).")
 PRUNER = flags.DEFINE_string("pruner", "none", "asha, hyperband or none: what stops bad runs.")
-METRIC = flags.DEFINE_string("metric", "accuracy", "Figure of the validation that decides.")
+METRIC = flags.DEFINE_string(
+    "metric", "", "What of the validation decides: loss, or a figure; the task's own by default."
+)
 DRAW = flags.DEFINE_integer("draw", 0, "Seed of the sampler.", 0)
 STORAGE = flags.DEFINE_string(
     "storage", "", "postgresql://USER@HOST/DATABASE for many machines; else a journal in --workdir."
@@ -69,6 +71,7 @@ def main(arguments: Sequence[str]) -> int:
 def asked(folder: Path):
     """Returns the sweep of the flags, or that of the folder where they name none."""
     from cnnjax import config as configs
+    from cnnjax import tasks
     from cnnjax.errors import InputError
     from cnnjax.sweep import points, record, space
 
@@ -81,8 +84,9 @@ def asked(folder: Path):
     found = points.check_space(space.read(SPACE.value), config)
     command = tuple(a for a in sys.argv[1:] if a.lstrip("-").startswith("config"))
     most = int(found.size) if SAMPLER.value == "grid" and found.size < 1e9 else 20
+    metric = METRIC.value or tasks.TASKS[tasks.name_of(config)].best
     return record.Sweep(
-        config, found, SEEDS.value, SAMPLER.value, PRUNER.value, METRIC.value, DRAW.value,
+        config, found, SEEDS.value, SAMPLER.value, PRUNER.value, metric, DRAW.value,
         STORAGE.value, trials=TRIALS.value or most, command=command,
     )  # fmt: skip
 
@@ -137,7 +141,7 @@ def watched(folder: Path, sweep, kept) -> int:
     best = table.ranked(sweep, found)[:1]
     for row in best:
         print(f"Best: trial {row['number']}, {sweep.metric} "
-              f"{show.figure(sweep.metric, row['value'])}. To train it:")  # fmt: skip
+              f"{show.figure(sweep, row['value'])}. To train it:")  # fmt: skip
         print(show.command(sweep, row["values"], "runs/best"))
     if stop_requested():
         print("Stopped; all is saved. The same command goes on from here.")

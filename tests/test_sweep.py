@@ -196,6 +196,19 @@ def test_infeasible_points_do_not_count(tmp_path):
         swept(tmp_path / "none", sweep(), 3, size=lambda config: 1 / 0)
 
 
+def test_a_loss_is_minimised(tmp_path):
+    def run(config, workdir, judge):
+        result = toy(config, workdir, judge)
+        line = {"step": 54, "split": "validation", "loss": 1 - figure(config)}
+        (workdir / "metrics.jsonl").write_text(json.dumps(line))
+        return result
+
+    what = sweep(metric="loss")
+    found = swept(tmp_path, what, 12, run)
+    best = table.ranked(what, found)[0]
+    assert best["value"] == min(row["value"] for row in found) < 0.1
+
+
 @pytest.mark.parametrize("pruner", ["asha", "hyperband"])
 def test_pruners_stop_what_is_worse_and_spare_the_best(tmp_path, pruner):
     found = swept(tmp_path, sweep(sampler="random", pruner=pruner), 24)
@@ -243,6 +256,7 @@ def test_a_space_is_widened_on_request(tmp_path):
     [
         ({"sampler": "tpo"}, "unknown sampler 'tpo'"),
         ({"pruner": "asho"}, "unknown pruner 'asho'"),
+        ({"metric": "acuracy"}, "validations have no 'acuracy'; did you mean accuracy?"),
         ({"sampler": "grid"}, "how many values of optimizer.learning_rate"),
         ({"config": {"data__validation": 0.0}}, "data.validation is 0"),
         ({"text": "seed=1|2", "seeds": 2}, "the space has the seed"),

@@ -82,7 +82,7 @@ def html(
 def shown(sweep: Sweep, row: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a trial as the page's table has it."""
     values = [row["values"][d.field] for d in sweep.space.dimensions]
-    figure = show.figure(sweep.metric, row["value"])
+    figure = show.figure(sweep, row["value"])
     return {
         "number": row["number"],
         "state": row["state"],

@@ -73,7 +73,7 @@ def parallel(sweep: Sweep, found: Sequence[Row]) -> Any:
         for height, label in ticks(d):
             axes.text(i, height, f" {label}", fontsize=8, va="center", bbox=box)
     for height, value in ((0, low), (1, high)):
-        axes.text(len(dimensions), height, f" {show.figure(sweep.metric, value)}", fontsize=8,
+        axes.text(len(dimensions), height, f" {show.figure(sweep, value)}", fontsize=8,
                   va="center")  # fmt: skip
     axes.set_xticks(
         range(len(columns)), [*(d.field.replace(".", ".\n") for d in dimensions), sweep.metric]

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cnnjax import config as configuration
-from cnnjax.errors import InputError
+from cnnjax import tasks
+from cnnjax.errors import InputError, nearest
 from cnnjax.sweep.points import check_space
 from cnnjax.sweep.space import Space, from_entries
 from cnnjax.workdir import files
@@ -30,7 +31,7 @@ class Sweep:
 
     Attributes:
       seeds: runs of each point, with the config's seed and those after it; the mean decides.
-      metric: a figure of the validation; `loss` and errors are minimised, all else is maximised.
+      metric: the loss of the validation, or one of its task's figures.
       storage: "" for the journal in the folder, or the URL of a data base.
       study: the name that the sweep has in its storage.
       trials: how many were asked for last.
@@ -50,11 +51,13 @@ class Sweep:
     command: tuple[str, ...] = ()
 
     @property
-    def direction(self) -> str:
-        return "minimize" if re.search("loss|error", self.metric) else "maximize"
+    def task(self) -> tasks.Task:
+        return tasks.TASKS[tasks.name_of(self.config)]
 
-    def better(self, one: float, other: float) -> bool:
-        return one < other if self.direction == "minimize" else one > other
+    @property
+    def direction(self) -> str:
+        figure = self.task.figures.get(self.metric)
+        return "maximize" if figure and figure.higher else "minimize"
 
     def seed_numbers(self) -> list[int]:
         return [self.config["seed"] + i for i in range(self.seeds)]
@@ -72,6 +75,9 @@ def check(sweep: Sweep) -> None:
                                ("pruner", sweep.pruner, PRUNERS)):  # fmt: skip
         if value not in known:
             raise InputError(f"unknown {what} {value!r}; known: {', '.join(known)}")
+    known = tasks.units(sweep.task)
+    if sweep.metric not in known:
+        raise InputError(f"validations have no {sweep.metric!r}{nearest(sweep.metric, known)}")
     if not sweep.config["data"]["validation"]:
         raise InputError(
             "a sweep compares points on validation images, and data.validation is 0: the test "

@@ -37,10 +37,10 @@ def over_seeds(sweep: Sweep, row: Row) -> str:
     """Returns "97.20 % ± 0.41 % (3 seeds)"."""
     values = [run[sweep.metric] for run in row["validation"] if sweep.metric in run]
     mean, half = interval(values)
-    shown = show.figure(sweep.metric, mean)
+    shown = show.figure(sweep, mean)
     if math.isnan(half):
         return f"{shown} (1 seed)"
-    return f"{shown} ± {show.figure(sweep.metric, half)} ({len(values)} seeds)"
+    return f"{shown} ± {show.figure(sweep, half)} ({len(values)} seeds)"
 
 
 def text(folder: Path, sweep: Sweep, found: Sequence[Row], shares: Mapping[str, float]) -> str:

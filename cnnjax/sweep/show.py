@@ -14,6 +14,7 @@ from typing import Any
 from rich.table import Table
 
 from cnnjax import config as configuration
+from cnnjax import tasks
 from cnnjax.sweep import plan, record, table
 from cnnjax.sweep.points import applied
 from cnnjax.sweep.record import Sweep
@@ -23,11 +24,9 @@ Rows = Sequence[Mapping[str, Any]]
 BEST = 8
 
 
-def figure(metric: str, value: float | None) -> str:
-    """Returns "97.20 %" of an accuracy, and four digits of anything else."""
-    if value is None:
-        return ""
-    return f"{100 * value:.2f} %" if "accuracy" in metric else f"{value:.4g}"
+def figure(sweep: Sweep, value: float | None) -> str:
+    """Returns what decides with its unit: "97.20 %"; nothing where there is no value."""
+    return "" if value is None else tasks.shown(value, tasks.units(sweep.task)[sweep.metric])
 
 
 def short(values: Mapping[str, Any]) -> str:
@@ -104,13 +103,13 @@ def line(sweep: Sweep, row: Mapping[str, Any], found: Rows) -> str:
     """Returns the line of a trial that has changed its state."""
     text = f"trial {row['number']} {row['state']}"
     if row["value"] is not None:
-        text += f": {sweep.metric} {figure(sweep.metric, row['value'])}"
+        text += f": {sweep.metric} {figure(sweep, row['value'])}"
     text += f"  {short(row['values'])}"
     if "reason" in row:
         text += f"  ({row['reason']})"
     best = table.ranked(sweep, found)[:1]
     if best and best[0]["number"] != row["number"]:
-        text += f"; best: trial {best[0]['number']}, {figure(sweep.metric, best[0]['value'])}"
+        text += f"; best: trial {best[0]['number']}, {figure(sweep, best[0]['value'])}"
     return text
 
 
@@ -126,11 +125,11 @@ def best_table(
     running = [r for r in found if r["state"] == plan.RUNNING]
     bad = [r for r in found if r["state"] in (plan.FAILED, plan.INFEASIBLE)][-2:]
     for row in (*table.ranked(sweep, found)[:most], *running, *bad):
-        progress, value = "", figure(sweep.metric, row["value"])
+        progress, value = "", figure(sweep, row["value"])
         if row["state"] == plan.RUNNING and row["steps"]:
             share = steps_taken(folder, sweep, row["number"]) / (row["steps"] * sweep.seeds)
             progress = f"{100 * share:.0f} %"
-            value = figure(sweep.metric, row["curve"][-1][1]) if row["curve"] else ""
+            value = figure(sweep, row["curve"][-1][1]) if row["curve"] else ""
         text = short(row["values"]) + (f" ({row['reason']})" if "reason" in row else "")
         shown.add_row(f"{row['number']}", row["state"], value, progress, text)
     return shown
