@@ -69,24 +69,6 @@ def test_the_same_command_goes_on_and_takes_more_trials(tmp_path):
     assert [r["values"] for r in at_once] == [r["values"] for r in more]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "qmc"])
-def test_no_point_is_tried_twice_and_a_finite_space_ends(tmp_path, sampler):
-    text = "model.kernel=1|2|3 model.pool=max|average label_smoothing=uniform(0,0.1,2)"
-    found = swept(tmp_path, sweep(text, sampler=sampler), 50)
-    assert len(found) == 12
-    assert len({str(r["values"]) for r in found}) == 12
-
-
-def test_seeds_of_the_draw_differ(tmp_path):
-    one, other = (swept(tmp_path / f"{i}", sweep(sampler="random", draw=i), 3) for i in (1, 2))
-    assert [r["values"] for r in one] != [r["values"] for r in other]
-
-
-def test_tpe_finds_the_optimum_and_random_search_does_not_know_it(tmp_path):
-    (best,) = table.ranked(sweep(), swept(tmp_path, sweep(), 25))[:1]
-    assert best["value"] > 0.97
-
-
 def test_a_killed_trial_is_gone_on_with_once(tmp_path):
     what, kept = worker.begin(tmp_path, sweep())
     lost = plan.take(tmp_path, what, kept, 3)
@@ -194,31 +176,6 @@ def test_infeasible_points_do_not_count(tmp_path):
     assert states == ["infeasible", "done"] * 3
     with pytest.raises(Failure, match="cannot exist or had been tried"):
         swept(tmp_path / "none", sweep(), 3, size=lambda config: 1 / 0)
-
-
-def test_a_loss_is_minimised(tmp_path):
-    def run(config, workdir, judge):
-        result = toy(config, workdir, judge)
-        line = {"step": 54, "split": "validation", "loss": 1 - figure(config)}
-        (workdir / "metrics.jsonl").write_text(json.dumps(line))
-        return result
-
-    what = sweep(metric="loss")
-    found = swept(tmp_path, what, 12, run)
-    best = table.ranked(what, found)[0]
-    assert best["value"] == min(row["value"] for row in found) < 0.1
-
-
-@pytest.mark.parametrize("pruner", ["asha", "hyperband"])
-def test_pruners_stop_what_is_worse_and_spare_the_best(tmp_path, pruner):
-    found = swept(tmp_path, sweep(sampler="random", pruner=pruner), 24)
-    done = [r for r in found if r["state"] == "done"]
-    pruned = [r for r in found if r["state"] == "pruned"]
-    assert len(done) + len(pruned) == 24 and len(pruned) >= 8
-    true = {r["number"]: figure({"optimizer": {"learning_rate": r["values"][RATES[:23]]}})
-            for r in found}  # fmt: skip
-    assert max(true, key=true.get) in [r["number"] for r in done]
-    assert all(len(r["curve"]) < 9 for r in pruned)
 
 
 def test_another_sweep_in_the_folder_is_refused_with_what_differs(tmp_path):
