@@ -47,7 +47,7 @@ def mnist(shared):
 def test_real_weights_read_as_many_digits_as_at_home(shared, mnist, name, file, fields, count):
     network, variables = transfer.load(name, shared / "weights" / file, **fields)
     images = mnist.images / np.float32(255)
-    assert correct(network, variables, images, mnist.labels) == count
+    assert correct(network, variables, images, mnist.targets["label"]) == count
 
 
 @pytest.mark.slow
@@ -59,7 +59,7 @@ def test_a_fully_connected_layer_may_come_as_a_convolution_of_the_whole_map(shar
     images = (np.stack(large)[..., None] / np.float32(255) - np.float32(0.1307)) / np.float32(
         0.3081
     )
-    assert correct(network, variables, images, mnist.labels) == 9905
+    assert correct(network, variables, images, mnist.targets["label"]) == 9905
 
 
 def test_no_framework_is_imported(shared):

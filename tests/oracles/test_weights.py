@@ -19,4 +19,4 @@ def test_real_weights_recognise_as_many_objects_as_at_home(shared, name, file, c
     cifar = data.load("cifar10", data_dir=str(shared / "tfds")).test
     mean, std = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
     images = (cifar.images / np.float32(255) - mean) / std
-    assert correct(network, variables, images, cifar.labels) == count
+    assert correct(network, variables, images, cifar.targets["label"]) == count
