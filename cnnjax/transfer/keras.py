@@ -10,81 +10,57 @@ what else the process had built; its number only orders the layers of a class, s
 from __future__ import annotations
 
 import collections
-import io
-import json
 import os
 import re
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
-import h5py
-import ml_dtypes
 import numpy as np
 
 from cnnjax.errors import InputError
+from cnnjax.transfer import keras_config, keras_weights
+from cnnjax.transfer.hdf5 import Contents
 
 LEAVES = ("kernel", "scale", "bias", "mean", "var")  # the order of a layer's variables
 AXES = (-2, -1)  # of input and output features in a kernel
 AUTOMATIC = r"(conv2d|batch_normalization|dense)(?:_(\d+))?"
-WEIGHTS, CONFIG = "model.weights.h5", "config.json"
 
 
-def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Returns the tensors of a `.weights.h5` or `.h5` file."""
-    try:
-        with h5py.File(path) as file:
-            return canonical(groups(path, file, []))
-    except OSError as error:
-        raise InputError(f"{path} is not an HDF5 file, or damaged: {error}") from error
+def tensors(path: str | os.PathLike, contents: Contents) -> dict[str, np.ndarray]:
+    """Returns the tensors of a `.weights.h5`, `.h5` or `.keras` file."""
+    layers = []
+    if contents.config is not None:
+        layers = keras_config.parsed(contents.config, str(path))["config"].get("layers", [])
+    return canonical(groups(path, contents, layers))
 
 
-def read_archive(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Returns the tensors of a `.keras` archive."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read(CONFIG))
-            weights = io.BytesIO(archive.read(WEIGHTS))
-        with h5py.File(weights) as file:
-            return canonical(groups(path, file, config["config"].get("layers", [])))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is not a Keras archive, or damaged: {error}") from error
-
-
-def groups(path: str | os.PathLike, file: Any, layers: list[Any]) -> dict[str, list[Any]]:
+def groups(
+    path: str | os.PathLike, contents: Contents, layers: list[Any]
+) -> dict[str, list[np.ndarray]]:
     """Returns layer name -> its arrays, from either layout."""
-    top = file.get("model_weights", file)
-    if attribute(top, "layer_names"):
+    root = keras_weights.listing(contents)
+    if root is not None:
         return {
-            layer: [array(top[layer][name]) for name in attribute(top[layer], "weight_names")]
-            for layer in attribute(top, "layer_names")
+            layer: [contents.arrays[f"{root}{layer}/{name}"] for name in words]
+            for layer in keras_weights.names(contents, root, "layer_names")
+            for words in [keras_weights.names(contents, root + layer, "weight_names")]
         }
-    if "layers" not in file:
-        raise InputError(f"{path}: an HDF5 file, but not one of Keras (no layers in it)")
     names = names_by_group(layers)
-    found = {}
-    for group in file["layers"]:
-        variables = file["layers"][group].get("vars", {})
-        if len(variables):
-            name = variables.attrs.get("name", names.get(group, group))
-            found[name] = [array(variables[str(i)]) for i in range(len(variables))]
+    found: dict[str, list[np.ndarray]] = {}
+    for place in sorted(contents.arrays, key=in_number_order):
+        match = re.fullmatch(r"layers/([^/]+)/vars/\d+", place)
+        if match is not None:
+            told = contents.attributes.get(f"layers/{match[1]}/vars", {}).get("name")
+            name = told or names.get(match[1], match[1])
+            found.setdefault(name, []).append(keras_weights.widened(contents, place))
+    if not found:
+        raise InputError(f"{path}: an HDF5 file, but not one of Keras (no layers in it)")
     return found
 
 
-def attribute(group: Any, name: str) -> list[str]:
-    """Returns a list of strings; Keras cuts what is too long for one attribute into name0, ..."""
-    parts = [name] if name in group.attrs else []
-    while f"{name}{len(parts)}" in group.attrs:
-        parts.append(f"{name}{len(parts)}")
-    words = [word for part in parts for word in group.attrs[part]]
-    return [word.decode() if isinstance(word, bytes) else str(word) for word in words]
-
-
-def array(dataset: Any) -> np.ndarray:
-    values = np.asarray(dataset)
-    return values.view(ml_dtypes.bfloat16) if dataset.attrs.get("dtype") == "bfloat16" else values
+def in_number_order(place: str) -> tuple[str, int]:
+    group, _, number = place.rpartition("/")
+    return group, int(number) if number.isdigit() else 0
 
 
 def names_by_group(layers: list[Any]) -> dict[str, str]:
@@ -95,15 +71,10 @@ def names_by_group(layers: list[Any]) -> dict[str, str]:
     counts: dict[str, int] = {}
     names = {}
     for layer in layers:
-        kind = snake_case(layer["class_name"])
+        kind = keras_weights.snake_case(layer["class_name"])
         count = counts[kind] = counts.get(kind, -1) + 1
         names[f"{kind}_{count}" if count else kind] = layer["config"]["name"]
     return names
-
-
-def snake_case(name: str) -> str:
-    """Returns "max_pooling2d" for "MaxPooling2D": a word begins where lower case ends or begins."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=\w)(?=[A-Z][a-z])", "_", name).lower()
 
 
 def canonical(layers: dict[str, list[np.ndarray]]) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from cnnjax import compiler, models, tree
 from cnnjax.errors import InputError
-from cnnjax.transfer import keras, keras_names, safetensors, torch, torch_names
+from cnnjax.transfer import hdf5, keras, keras_model, keras_names, safetensors, torch, torch_names
 from cnnjax.transfer.match import Match, Tensors, matched
 from cnnjax.transfer.rules import Rule
 
@@ -28,8 +28,8 @@ SIDES, ANY_SIDE = (224, 227, 28, 32), 331
 
 
 def load(
-    name: str,
-    path: str | os.PathLike,
+    name: str | os.PathLike,
+    path: str | os.PathLike | None = None,
     classes: int | None = None,
     dialect: str | None = None,
     *,
@@ -38,6 +38,9 @@ def load(
     **fields: Any,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Returns the network `name` and its variables, float32, from the weights in `path`.
+
+    `load(path)`, without a name, rebuilds the network that a file of Keras describes: see
+    `keras_model.load`.
 
     The format is found from the file's content: `.weights.h5`, `.keras` and `.h5` of Keras, a state
     dict of PyTorch (either container) or of safetensors. Neither framework is needed.
@@ -53,6 +56,9 @@ def load(
     Raises InputError for a file that is damaged, of another format or of another network; a table
     then shows every tensor that is missing, left over or of another shape.
     """
+    if path is None:
+        return described(name, input_shape)
+    name = os.fspath(name)
     framework, tensors = read(path)
     rules = rules_for(name, framework, dialect)
     if not rules:
@@ -72,6 +78,17 @@ def load(
         log.warning("%s: another number of classes; initialised afresh: %s", path, names)
         leaves |= initialised(match, jax.random.key(0) if key is None else key)
     return match.network, tree.unflatten({leaf: leaves[leaf] for leaf in match.shapes})
+
+
+def described(
+    path: str | os.PathLike, input_shape: tuple[int, int, int] | None
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Returns the network that the file itself describes, and its variables."""
+    if not os.path.exists(path) and os.fspath(path) in models.MODELS:
+        raise InputError(f"load({os.fspath(path)!r}) needs the path of its weights, too")
+    if format_of(path) != "keras":
+        raise InputError(f"{path} holds no graph, only tensors: load(NAME, {os.fspath(path)!r})")
+    return keras_model.load(path, input_shape)
 
 
 def rules_for(name: str, framework: str, dialect: str | None) -> list[Rule]:
@@ -104,31 +121,35 @@ def best_match(attempt: Callable[..., Match], rules: list[Rule], shapes: list[An
 
 def read(path: str | os.PathLike) -> tuple[str, Tensors]:
     """Returns the framework that wrote a file, "keras" or "torch", and its tensors by name."""
+    match format_of(path):
+        case "keras":
+            return "keras", keras.tensors(path, hdf5.read(path))
+        case "safetensors":
+            return "torch", torch.unwrapped(safetensors.read(path))
+    return "torch", torch.read(path)
+
+
+def format_of(path: str | os.PathLike) -> str:
+    """Returns "keras", "safetensors" or "torch", from the content of a file."""
     try:
         with open(path, "rb") as file:
             start = file.read(16)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
-        return "keras", keras.read(path)
+        return "keras"
     if start.startswith(b"PK\x03\x04"):
-        return read_zip(path)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+        except zipfile.BadZipFile as error:
+            raise InputError(f"{path} is a damaged zip archive: {error}") from error
+        return "keras" if hdf5.ARCHIVED & set(names) else "torch"
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < os.path.getsize(path):
-        return "torch", torch.unwrapped(safetensors.read(path))
+        return "safetensors"
     if start.startswith(b"\x80"):
-        return "torch", torch.read(path)
+        return "torch"
     raise InputError(f"{path} is no file of weights: not HDF5, Keras, PyTorch or safetensors")
-
-
-def read_zip(path: str | os.PathLike) -> tuple[str, Tensors]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except zipfile.BadZipFile as error:
-        raise InputError(f"{path} is a damaged zip archive: {error}") from error
-    if keras.WEIGHTS in names:
-        return "keras", keras.read_archive(path)
-    return "torch", torch.read(path)
 
 
 def initialised(match: Match, key: jax.Array) -> dict[str, jax.Array]:
