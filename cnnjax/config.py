@@ -33,6 +33,8 @@ class Field:
 # Sections that pass what is not listed here to the constructor they name, which checks it.
 OPEN = ("model", "data", "optimizer")
 
+# What these networks were by default while configs had no field for it.
+FORMERLY = {"resnet50": "keras", "resnet101": "keras", "resnet152": "keras"}
 FIELDS: dict[str, Field | dict[str, Field]] = {
     "seed": Field(0, "of initialisation, order of examples, dropout, augmentation", 0, 2**31 - 1),
     "epochs": Field(10.0, "passes over the training split; fractions count steps", 0),
@@ -47,6 +49,7 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
     "deterministic": Field(False, "on a GPU: the same bits in every run of a seed, at some speed"),
     "model": {
         "name": Field("lenet5", "a network in cnnjax.models.MODELS"),
+        "dialect": Field("", "the source whose variant to take: keras, torch, timm, paper"),
         "dtype": Field(
             "float32",
             "of convolutions and dense layers; all else stays float32",
@@ -232,6 +235,8 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
             result.setdefault(name, entry.default if entry.before is None else entry.before)
         else:
             result[name] = {k: f.default for k, f in entry.items()} | dict(result.get(name, {}))
+    if "dialect" not in config.get("model", {}):
+        result["model"]["dialect"] = FORMERLY.get(result["model"]["name"], "")
     return result
 
 

@@ -1,7 +1,7 @@
 """Prints the layers of a network: shapes, parameters, multiply-adds, memory, receptive fields.
 
 python -m experiments.summary --config=configs/imagenet.py:vgg16
-python -m experiments.summary --model=resnet50 --dialect=torch --by=stage
+python -m experiments.summary --model=resnet50 --dialect=keras --by=stage
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         values = config.check(configuration.value(CONFIG))
         name, options = values["model"]["name"], config.extra(values, "model")
         options["dtype"] = values["model"]["dtype"]
+        options["dialect"] = values["model"]["dialect"] or None
         shape, classes = published(values["data"])
     shape, classes = given_shape() or shape, CLASSES.value or classes
     if DIALECT.value:

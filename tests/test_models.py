@@ -127,7 +127,7 @@ def test_a_step_is_finite_and_reaches_every_weight(label, dtype):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_step_of_the_whole_network_is_finite_and_reaches_every_weight(name):
-    module = models.build(name, 5)
+    module = golden.network(name, 5)
     images = golden.noise("images", (4, *golden.image_shape(name)))
     check_step(module, golden.weights(golden.shapes_of(name, 5)), images)
 

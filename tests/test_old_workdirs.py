@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from cnnjax import config as configuration
+from cnnjax import models
+from cnnjax.errors import InputError
+from cnnjax.evaluation.trained import build_module
 from cnnjax.train import run
 from cnnjax.workdir import checkpoint, files
 from tests.golden import checkpoint as golden
@@ -41,3 +44,34 @@ def test_an_old_run_goes_on_to_where_it_would_have_ended(workdir, capsys):
     expected = EXPECTED["result"]
     assert found["test_loss"] == pytest.approx(expected["test_loss"], abs=1e-3)
     assert found["tested_step"] == expected["tested_step"] and found["step"] == 24
+
+
+def stored(name):
+    """Returns a config as it was stored before there were dialects in it."""
+    config = configuration.check(configuration.default()) | {"model": {"name": name}}
+    return configuration.completed(config)
+
+
+def test_an_old_config_keeps_the_function_of_its_network():
+    for name in ("resnet50", "resnet101", "resnet152"):
+        former = models.build(name, 10, "keras")
+        assert build_module(stored(name), 10) == former != models.build(name, 10)
+    for name in ("resnet18", "lenet5", "densenet121", "resnet20"):
+        assert build_module(stored(name), 10) == models.build(name, 10)
+    config = configuration.check(configuration.default())
+    config["model"]["name"] = "resnet50"
+    assert build_module(config, 10) == models.build("resnet50", 10, "torch")
+    config["model"]["dialect"] = "keras"
+    assert build_module(config, 10) == models.build("resnet50", 10, "keras")
+    with pytest.raises(InputError, match="resnet50 has no dialect 'kears'"):
+        build_module({**config, "model": {**config["model"], "dialect": "kears"}}, 10)
+
+
+def test_an_old_run_of_another_default_says_how_it_goes_on(tmp_path):
+    before = configuration.check(configuration.default())
+    before["model"] = {"name": "resnet50", "dtype": "float32"}
+    (tmp_path / files.CONFIG).write_text(json.dumps(before))
+    now = configuration.default()
+    now.model.name = "resnet50"
+    with pytest.raises(InputError, match="model.dialect: 'keras', now ''"):
+        run.run(now, tmp_path)

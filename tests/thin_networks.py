@@ -37,6 +37,12 @@ THIN = {
     ),
     "nasnet": ("nasnet_mobile", 33, 3, {"blocks": 1, "features": 192, "stem": 8}),
     "resnet": ("resnet50", 33, 3, {"blocks": (1, 2, 1), "width": 8, "group_width": 8}),
+    "resnet keras": (
+        "resnet50",
+        33,
+        3,
+        {"dialect": "keras", "blocks": (1, 2), "width": 8, "group_width": 8},
+    ),
     "resnet basic": ("resnet18", 33, 3, {"blocks": (1, 2), "width": 8}),
     "resnext": (
         "resnext50_32x4d",

@@ -50,7 +50,8 @@ def build_module(config: Mapping[str, Any], outputs: int) -> nn.Module:
     fields = configuration.extra(config, "model")
     if "classes" in fields:
         raise InputError("config.model has no field 'classes': the data set has its own")
-    return models.build(model["name"], outputs, **fields).clone(dtype=dtype)
+    network = models.build(model["name"], outputs, model["dialect"] or None, **fields)
+    return network.clone(dtype=dtype)
 
 
 def load_data(config: Mapping[str, Any], data_dir: str | None = None) -> data.Dataset:

@@ -1,8 +1,7 @@
 """ResNet (He et al. 2015, arXiv 1512.03385, table 1) and ResNeXt (Xie et al. 2016, 1611.05431).
 
-Those of 50, 101 and 152 layers are Keras' by default: biased convolutions, and the stride of a
-bottleneck on its first 1x1, as in the paper. torchvision has no such biases and strides on the 3x3
-("v1.5"); what Keras does not have is as in torchvision.
+By default as in torchvision: no biases before a normalisation, and the stride of a bottleneck on
+its 3x3 ("v1.5"). Keras has biases, and strides on the first 1x1, as the paper does.
 """
 
 from __future__ import annotations
@@ -114,15 +113,14 @@ KERAS = {"conv_bias": True, "stride_on": "1x1", "epsilon": 1.001e-5, "momentum":
 TORCH = {"conv_bias": False, "stride_on": "3x3", "epsilon": 1e-5, "momentum": 0.9}
 DIALECTS = {"keras": KERAS, "torch": TORCH, "timm": TORCH}
 basic = partial(ResNet, bottleneck=False)
-bottleneck = partial(ResNet, **KERAS)
 resnext = partial(ResNet, groups=32)
 MODELS = Table(
     "network",
     resnet18=partial(basic, blocks=(2, 2, 2, 2)),
     resnet34=partial(basic, blocks=(3, 4, 6, 3)),
-    resnet50=partial(bottleneck, blocks=(3, 4, 6, 3)),
-    resnet101=partial(bottleneck, blocks=(3, 4, 23, 3)),
-    resnet152=partial(bottleneck, blocks=(3, 8, 36, 3)),
+    resnet50=partial(ResNet, blocks=(3, 4, 6, 3)),
+    resnet101=partial(ResNet, blocks=(3, 4, 23, 3)),
+    resnet152=partial(ResNet, blocks=(3, 8, 36, 3)),
     resnext50_32x4d=partial(resnext, group_width=4, blocks=(3, 4, 6, 3)),
     resnext101_32x8d=partial(resnext, group_width=8, blocks=(3, 4, 23, 3)),
 )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from flax import linen as nn
 
 from cnnjax import models, tree
 
@@ -32,6 +33,14 @@ IMAGES = {
     "mnist_cnn": (28, 1),
     "one_block_cnn": (28, 1),
 }
+
+
+# In which variant a name was first written down, where that is not the default any more.
+DIALECTS = {"resnet50": "keras", "resnet101": "keras", "resnet152": "keras"}
+
+
+def network(name: str, classes: int = CLASSES) -> nn.Module:
+    return models.build(name, classes, DIALECTS.get(name))
 
 
 def image_shape(name: str) -> tuple[int, int, int]:
@@ -61,12 +70,12 @@ def weights(shapes: dict[str, tuple[int, ...]]) -> dict:
 @functools.cache
 def shapes_of(name: str, classes: int = CLASSES) -> dict[str, tuple[int, ...]]:
     """Returns leaf name -> shape of the variables of the network `name`."""
-    return tree.shapes(models.check_input(models.build(name, classes), image_shape(name)))
+    return tree.shapes(models.check_input(network(name, classes), image_shape(name)))
 
 
 def logits(name: str) -> np.ndarray:
     """Returns the logits (2, CLASSES) of two images of noise."""
-    module = models.build(name, CLASSES)
+    module = network(name)
     images = noise(name, (2, *image_shape(name)))
     with jax.default_matmul_precision("highest"):
         return np.asarray(jax.jit(module.apply)(weights(shapes_of(name)), images))

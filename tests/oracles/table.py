@@ -32,6 +32,9 @@ of that framework, and loaded by `cnnjax.transfer`. The numbers are the relative
 logits, |ours - theirs| / |theirs| in the Euclidean norm, for two images of an even and an odd size;
 the outputs of the stages are held to the same bounds: 1e-5 in float32, 1e-11 in float64.
 
+Where sources disagree on what a name computes, the name alone stands for the one marked "default",
+and a dialect for any other: `models.build("resnet50", dialect="keras")`, `--config.model.dialect`.
+
 Parameters are the trainable ones; statistics the running means and variances. GMACs are billions of
 multiply-adds for one image of the size given. An oracle called "layers" is the network written down
 in the framework's layers, where the framework does not ship it.
@@ -62,11 +65,11 @@ def main() -> None:
 def row(case: Case, results: dict[Any, Any]) -> str:
     """Returns the case's line; what was not measured is left empty."""
     shape, classes = native(case)
-    network = models.build(case.name, classes, case.dialect or None)
+    network, plain = (models.build(case.name, classes, d) for d in (case.dialect or None, None))
     traced = layers.trace(network, shape).layers
     cells = [
         case.name,
-        case.dialect,
+        case.dialect + (", default" if case.dialect and network == plain else ""),
         f"{sum(layer.trainable for layer in traced):,}",
         f"{sum(layer.non_trainable for layer in traced):,}",
         "x".join(map(str, shape)),
