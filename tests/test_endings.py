@@ -45,10 +45,13 @@ def shout(*_):
     print("ready", flush=True)
 """
 
-# name -> (what it does at last, its exit status).
+# name -> (what it does at last, its exit status, or None where Python leaves it to chance: a daemon
+# thread that is in a function of C++ at the end may take the process down with it).
 QUICK = {
     "the script ends": ("busy()", 0),
     "an exception": ("y = busy()\n1 / 0", 1),
+    "a daemon thread goes on for ever": (
+        "threading.Thread(target=busy_for_ever, daemon=True).start(); time.sleep(0.2)", None),
 }  # fmt: skip
 SLOW = {
     "the result is held": ("y = busy()", 0),
@@ -66,7 +69,10 @@ SLOW = {
         "t = threading.Thread(target=busy); t.start(); t.join()", 0),
     "a daemon thread waits for a result": (
         "t = threading.Thread(target=lambda: busy().block_until_ready(), daemon=True)\n"
-        "t.start()", 0),
+        "t.start()", None),
+    "several daemon threads": (
+        "for _ in range(4): threading.Thread(target=busy_for_ever, daemon=True).start()\n"
+        "time.sleep(0.2)", None),
     "an executor with work left": (
         "from concurrent.futures import ThreadPoolExecutor\n"
         "pool = ThreadPoolExecutor(2); [pool.submit(busy) for _ in range(6)]", 0),
@@ -90,21 +96,20 @@ SLOW = {
     "the caches are cleared": ("busy()\njax.clear_caches()", 0),
     "garbage is not collected": ("import gc; gc.disable()\ny = [busy() for _ in range(2)]", 0),
 }  # fmt: skip
-# name -> (code, signals sent when it says "ready", its exit status or None: Ctrl-C in a call of the
-# handler on the main thread is raised as an error of the computation).
+# name -> (code, signals sent when it says "ready", its exit status or None).
 SIGNALLED = {
-    "SIGINT": ("shout()\nbusy_for_ever()", [signal.SIGINT], None),
+    "SIGINT": ("shout()\nbusy_for_ever()", [signal.SIGINT], -signal.SIGINT),
     "SIGINT while it waits": (
         "y = busy()\nshout()\ny.block_until_ready()\ntime.sleep(60)", [signal.SIGINT],
         -signal.SIGINT),
-    "two SIGINTs": ("shout()\nbusy_for_ever()", [signal.SIGINT] * 2, None),
+    "two SIGINTs": ("shout()\nbusy_for_ever()", [signal.SIGINT] * 2, -signal.SIGINT),
     "SIGINT while it ends": (
         "[busy() for _ in range(20)]\natexit.register(shout)", [signal.SIGINT], None),
     "SIGTERM": ("shout()\nbusy_for_ever()", [signal.SIGTERM], -signal.SIGTERM),
     "SIGHUP": ("shout()\nbusy_for_ever()", [signal.SIGHUP], -signal.SIGHUP),
     "an interrupt that is caught": (
         "shout()\ntry: busy_for_ever()\nexcept KeyboardInterrupt: sys.exit(5)", [signal.SIGINT],
-        None),
+        5),
 }  # fmt: skip
 
 
@@ -145,7 +150,7 @@ def test_a_process_ends(last, status, tmp_path):
     (tmp_path / "script.py").write_text(BUSY + last)
     process = started(tmp_path / "script.py", env=os.environ | {"PYTHONPATH": str(ROOT)})
     found, text = ended(process)
-    assert found == status, text
+    assert status in (found, None), text
 
 
 @pytest.mark.parametrize(("last", "signals", "status"), slow(SIGNALLED))

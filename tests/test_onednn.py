@@ -4,7 +4,6 @@ import concurrent.futures
 import os
 import subprocess
 import sys
-import threading
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +15,7 @@ import pytest
 from cnnjax import onednn
 from cnnjax.kernels import Window, correlation, rules
 from cnnjax.layers import correlate
-from cnnjax.onednn import handler as handlers
 from cnnjax.onednn import library as libraries
-from cnnjax.onednn.convolution import Program
 
 ROOT = Path(__file__).parent.parent
 NONE, SAME = ((0, 0), (0, 0)), ((1, 1), (1, 1))
@@ -126,42 +123,6 @@ def test_threads_take_turns_and_get_their_own_results():
 
 
 @present
-def test_python_meets_a_thread_of_xla_once(monkeypatch):
-    convolution, named, _ = asked("y", "usual")
-    known, met, compute = threading.local(), [], handlers.compute
-
-    def counted(frame):
-        if not hasattr(known, "here"):
-            known.here = True
-            met.append(threading.get_ident())
-        compute(frame)
-
-    @jax.jit
-    def chain(x):
-        for _ in range(20):
-            found = onednn.convolve(convolution, {"x": x, "weights": named["weights"]})
-            x = jnp.sin(x) * jnp.linalg.norm(found @ jnp.ones((48, 512)))
-        return x
-
-    assert onednn.computes(convolution)
-    monkeypatch.setattr(handlers, "compute", counted)
-    jax.block_until_ready(chain(named["x"]))
-    assert met and len(met) == len(set(met))
-
-
-@present
-@pytest.mark.parametrize("threads", [1, 2])
-def test_threads_are_as_many_after_a_little_work_as_before(threads, monkeypatch):
-    found, used = libraries.library(), []
-    convolution, named, expected = asked("y", "usual")  # whose weights are rearranged
-    assert onednn.computes(convolution)
-    monkeypatch.setattr(found, "threads", threads)
-    monkeypatch.setattr(found, "use_threads", used.append)
-    close(jax.jit(partial(onednn.convolve, convolution))(named), expected)
-    assert used == [1, threads]
-
-
-@present
 @pytest.mark.parametrize("wanted", WANTED)
 def test_the_same_bits_come_out_every_time(wanted):
     convolution, named, _ = asked(wanted, "usual")
@@ -169,29 +130,6 @@ def test_the_same_bits_come_out_every_time(wanted):
     first = np.asarray(compute(named))
     for _ in range(5):
         np.testing.assert_array_equal(compute(named), first)
-
-
-@present
-def test_what_it_cannot_do_is_said_before_and_raised_within(monkeypatch):
-    convolution, named, _ = asked("y", "usual")
-    wrong = convolution._replace(y=(4, 9, 9, 48))  # no window has such a result
-    assert not onednn.computes(wrong)
-
-    def broken(*_, **__):
-        raise ValueError("the reason")
-
-    monkeypatch.setattr(Program, "__call__", broken)
-    with pytest.raises(jax.errors.JaxRuntimeError, match="ValueError: the reason"):
-        jax.block_until_ready(jax.jit(partial(onednn.convolve, convolution))(named))
-
-
-@present
-def test_an_interface_that_xla_does_not_have_is_not_used(monkeypatch):
-    convolution, _, _ = asked("y", "usual")
-    monkeypatch.setattr(handlers, "INTERFACE", (9, 0))
-    monkeypatch.setattr(handlers, "TARGET", "cnnjax_onednn_of_another_interface")
-    assert not handlers.registered.__wrapped__()
-    assert onednn.computes(convolution)
 
 
 def takes(case, wanted="y", dtype=jnp.float32, then=()):
@@ -289,10 +227,3 @@ def test_a_process_does_without_it_and_says_what_is_wrong_with_a_path():
     wrong = started(CNNJAX_ONEDNN="/no/such/libdnnl.so.3")
     assert wrong.returncode != 0
     assert "CNNJAX_ONEDNN must be 0 or the path of libdnnl.so.3; given '/no/such" in wrong.stderr
-
-
-def test_another_library_is_no_library(tmp_path, monkeypatch):
-    monkeypatch.setattr(libraries, "candidates", lambda: ["libc.so.6", str(tmp_path / "none.so")])
-    monkeypatch.delenv("CNNJAX_ONEDNN", raising=False)
-    assert libraries.library.__wrapped__() is None
-    assert "OMP_WAIT_POLICY" not in os.environ or os.environ["OMP_WAIT_POLICY"] != "passive"

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from cnnjax.onednn import native
 from cnnjax.onednn.library import Handle, Library, Refused, library
 
 # Of dnnl_types.h and dnnl_common_types.h.
@@ -80,11 +82,7 @@ class Convolution(NamedTuple):
         return self.y if name == "shortcut" else getattr(self, name)
 
 
-class Argument(ctypes.Structure):
-    _fields_ = (("number", ctypes.c_int), ("memory", Handle))
-
-
-class Step(NamedTuple):
+class Work(NamedTuple):
     """The description of a kernel, and of each of its arguments (number, layout, place).
 
     `alone` says that it is too little work for more than one thread.
@@ -95,17 +93,8 @@ class Step(NamedTuple):
     alone: bool = False
 
 
-class Prepared(NamedTuple):
-    """A kernel, its arguments, and the memory of each with the number of an array and an offset."""
-
-    kernel: Handle
-    arguments: ctypes.Array
-    memories: list[tuple[Handle, int, int]]
-    alone: bool
-
-
 class Program:
-    """The calls that compute arrays of a convolution.
+    """The kernels that compute arrays of a convolution, and its `number`, by which it is known.
 
     An argument's place is the name of an array, of which `names` are those that move, or an offset
     in the scratch memory, of which `scratch` bytes are needed.
@@ -115,6 +104,8 @@ class Program:
         self.library = found
         self.names = [*convolution.operands, convolution.wanted]
         self.scratch = 0
+        self.kept: list[ctypes.Array] = []
+        self.number = int.from_bytes(hashlib.sha256(repr(convolution).encode()).digest()[:7])
         natural, free = self.filters(convolution)
         layouts = {"x": self.images(convolution.x), "y": self.images(convolution.y)}
         if "bias" in convolution.then:
@@ -218,13 +209,13 @@ class Program:
         self.scratch += -(-size // LINE) * LINE
         return offset
 
-    def step(self, description: Handle, arguments: list[tuple]) -> Step:
+    def step(self, description: Handle, arguments: list[tuple]) -> Work:
         scratchpad = self.layout(description, SCRATCHPAD)
         if self.library.functions.dnnl_memory_desc_get_size(scratchpad):
             arguments = [*arguments, (SCRATCHPAD, scratchpad, self.reserve(scratchpad))]
-        return Step(description, arguments)
+        return Work(description, arguments)
 
-    def rearrange(self, source: tuple[Handle, Any], target: tuple[Handle, Any]) -> Step:
+    def rearrange(self, source: tuple[Handle, Any], target: tuple[Handle, Any]) -> Work:
         """Returns the copy from one layout and place into another."""
         engine = self.library.engine
         name, ends = "dnnl_reorder_primitive_desc_create", (source[0], engine, target[0], engine)
@@ -234,21 +225,34 @@ class Program:
         return step._replace(alone=little)
 
     @functools.cached_property
-    def prepared(self) -> list[Prepared]:
-        """The kernels, which oneDNN compiles now: many convolutions are only looked at."""
-        prepared = []
-        for description, arguments, alone in self.steps:
-            memories = [self.memory(layout, place) for _, layout, place in arguments]
-            numbers, _, places = zip(*arguments, strict=True)
-            array = (Argument * len(memories))(*map(Argument, numbers, memories))
-            kernel = self.library.create("dnnl_primitive_create", description)
-            moving = [
-                (memory, *self.whereabouts(place))
-                for memory, place in zip(memories, places, strict=True)
-                if place != "zero"
-            ]
-            prepared.append(Prepared(kernel, array, moving, alone))
-        return prepared
+    def plan(self) -> native.Plan:
+        """What the handler needs to know, given to it once; its memory must stay."""
+        steps = (native.Step * len(self.steps))(*map(self.prepared, self.steps))
+        plan = native.Plan(self.number, len(steps), steps)
+        self.library.keep(plan)
+        return plan
+
+    def prepared(self, work: Work) -> native.Step:
+        """Returns a step of the plan. Its kernel is compiled when it is first run."""
+        memories = [self.memory(layout, place) for _, layout, place in work.arguments]
+        arguments = (native.Argument * len(memories))(
+            *map(native.Argument, (number for number, *_ in work.arguments), memories)
+        )
+        moving = [
+            native.Place(memory, *self.whereabouts(place))
+            for memory, (*_, place) in zip(memories, work.arguments, strict=True)
+            if place != "zero"
+        ]
+        self.kept += [arguments, places := (native.Place * len(moving))(*moving)]
+        return native.Step(
+            work.description,
+            None,
+            ctypes.addressof(arguments),
+            places,
+            len(arguments),
+            len(places),
+            work.alone,
+        )
 
     def memory(self, layout: Handle, place: str | int) -> Handle:
         address = Handle(ctypes.addressof(ZERO)) if place == "zero" else None
@@ -259,17 +263,6 @@ class Program:
         if isinstance(place, int):
             return len(self.names), place
         return self.names.index(place), 0
-
-    def __call__(self, addresses: Sequence[int]) -> None:
-        """Computes with its operands, its result and its scratch memory at these addresses."""
-        place, execute = self.library.place, self.library.execute
-        # The threads of one kernel wait for each other at barriers, busily: with those of a second
-        # one in their place they would do so for milliseconds.
-        with self.library.turn:
-            for kernel, arguments, memories, alone in self.prepared:
-                for memory, number, offset in memories:
-                    place(memory, addresses[number] + offset)
-                execute(kernel, arguments, alone)
 
 
 def row_major(shape: Shape) -> Shape:
@@ -288,6 +281,14 @@ def program(convolution: Convolution) -> Program | None:
     """Returns what computes this, or None where there is no oneDNN or it has no quick kernel."""
     with making:
         return made(convolution)
+
+
+def prepare(convolution: Convolution) -> Program:
+    """Returns what computes this, its plan given to the handler."""
+    with making:
+        found = made(convolution)
+        assert found is not None and found.plan
+        return found
 
 
 @functools.cache

@@ -12,9 +12,10 @@ import functools
 import importlib.metadata
 import os
 import sys
-import threading
+from typing import Any
 
 from cnnjax.errors import InputError
+from cnnjax.onednn import native
 
 # "0": without oneDNN; or the path of a library to be used.
 SWITCH = "CNNJAX_ONEDNN"
@@ -38,7 +39,7 @@ class Version(ctypes.Structure):
 
 
 class Library:
-    """oneDNN, and the processor as its engine; one thread at a time may have its `turn`."""
+    """oneDNN, with the processor as its engine, and the handler that calls it."""
 
     def __init__(self, path: str) -> None:
         # The threads of OpenMP would otherwise spin after every call, in the way of those of XLA.
@@ -49,18 +50,16 @@ class Library:
         finally:
             if not given:
                 del os.environ["OMP_WAIT_POLICY"]
-        # Functions too brief to let other threads of Python run meanwhile.
-        brief = ctypes.PyDLL(path)
-        self.set_address = brief.dnnl_memory_set_data_handle
-        self.set_address.argtypes = (Handle, Handle)
-        self.use_threads = brief.omp_set_num_threads
-        self.threads = brief.omp_get_max_threads()
+        found = native.handler()
+        if found is None:
+            raise Refused("its handler cannot be compiled here")
+        self.native = found
         self.functions.dnnl_memory_desc_get_size.restype = ctypes.c_size_t
         self.functions.dnnl_primitive_desc_query_md.restype = Handle
         self.functions.dnnl_version.restype = ctypes.POINTER(Version)
         self.engine = self.create("dnnl_engine_create", CPU, ctypes.c_size_t(0))
         self.stream = self.create("dnnl_stream_create", self.engine, IN_ORDER)
-        self.turn = threading.Lock()
+        self.give()
 
     def call(self, name: str, *arguments) -> None:
         """Calls a function that returns a status; raises Refused where that is not success."""
@@ -72,19 +71,23 @@ class Library:
         self.call(name, ctypes.byref(handle), *arguments)
         return handle
 
-    def place(self, memory: Handle, address: int) -> None:
-        """Tells where in memory an array is."""
-        check("dnnl_memory_set_data_handle", self.set_address(memory, address))
+    def give(self, **others: Any) -> None:
+        """Gives the handler the functions that it calls, but for `others` of `native.Functions`."""
+        names = {
+            "create": "dnnl_primitive_create",
+            "place": "dnnl_memory_set_data_handle",
+            "execute": "dnnl_primitive_execute",
+            "use_threads": "omp_set_num_threads",
+        }
+        calls = {name: getattr(self.functions, function) for name, function in names.items()}
+        addresses = {name: ctypes.cast(call, Handle) for name, call in (calls | others).items()}
+        threads = self.functions.omp_get_max_threads()
+        given = native.Functions(**addresses, stream=self.stream, threads=threads)
+        self.native.cnnjax_use(ctypes.byref(given))
 
-    def execute(self, kernel: Handle, arguments: ctypes.Array, alone: bool) -> None:
-        """Runs a kernel; `alone`: by this thread only, as waking another takes 50 us."""
-        if alone:
-            self.use_threads(1)
-        function = self.functions.dnnl_primitive_execute
-        status = function(kernel, self.stream, len(arguments), arguments)
-        if alone:
-            self.use_threads(self.threads)
-        check("dnnl_primitive_execute", status)
+    def keep(self, plan: native.Plan) -> None:
+        """Gives the handler a plan."""
+        self.native.cnnjax_keep(ctypes.byref(plan))
 
     @property
     def version(self) -> str:
@@ -109,6 +112,8 @@ def check(name: str, status: int) -> None:
 @functools.cache
 def library() -> Library | None:
     """Returns oneDNN, or None where there is none for this machine or CNNJAX_ONEDNN is 0.
+
+    It is not used either where no C compiler is, for the handler, nor has been.
 
     Raises InputError where CNNJAX_ONEDNN names what is no such library.
     """
