@@ -56,6 +56,7 @@ def test_a_box_is_cut_at_the_edge_and_dropped_below_its_least_share():
     shifted = np.float32([[1, 0, -8], [0, 1, 0], [0, 0, 1]])  # a quarter of 32 to the right
     found = boxes(box, Moves("boxes", least=0.5), shifted, "constant", SIZE)
     np.testing.assert_allclose(found, [[0.75, 0, 1, 0.5], [0.25, 0.2, 0.75, 0.4], [0] * 4])
+    assert np.isnan(boxes(box * np.nan, Moves("boxes"), shifted, "constant", SIZE)).all()
     found = boxes(box, Moves("boxes", least=0.51), shifted, "constant", SIZE)
     np.testing.assert_allclose(found, [[0] * 4, [0.25, 0.2, 0.75, 0.4], [0] * 4])
 

@@ -58,6 +58,8 @@ def test_the_loss_moves_a_box_to_one_that_it_does_not_touch():
     assert bool(found["localized"][0]) and found["iou"][0] > 0.9
     none = targets | {"box": np.zeros((1, 4), np.float32)}
     assert not np.any(jax.grad(lambda o: localization.loss(o, none).sum())(outputs)[:, -4:])
+    broken = targets | {"box": np.full((1, 4), np.nan, np.float32)}
+    assert np.isnan(localization.loss(outputs, broken)).all()
 
 
 def test_an_example_counts_where_class_and_box_are_right():

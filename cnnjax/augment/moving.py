@@ -53,9 +53,8 @@ def boxes(
     corners = seen(corners, matrix, size)
     whole = jnp.concatenate([corners.min(-2), corners.max(-2)], -1)
     cut = jnp.clip(whole, 0, 1)
-    # As a product, so that a box without area is dropped, too.
-    kept = (area(cut) >= moves.least * area(whole)) & (area(cut) > 0) & (area(values) > 0)
-    return jnp.where(kept[..., None], cut, 0)
+    dropped = (area(cut) < moves.least * area(whole)) | (area(cut) == 0) | (area(values) == 0)
+    return jnp.where(dropped[..., None], 0, cut)
 
 
 def area(values: jax.Array) -> jax.Array:

@@ -36,7 +36,8 @@ def loss(
     distance = jnp.abs(box - wanted).sum(-1)
     error = DISTANCE_WEIGHT * distance + GIOU_WEIGHT * (1 - giou(box, wanted))
     classes = cross_entropy(outputs[:, :-4], targets["label"], label_smoothing)
-    return classes + jnp.where(area(wanted) > 0, error, 0)
+    # A box that is no number is not none: it must show.
+    return classes + jnp.where(area(wanted) == 0, 0, error)
 
 
 def measures(outputs: jax.Array, targets: Arrays) -> Arrays:
