@@ -2,8 +2,9 @@
 
 python -m experiments.train --config=configs/scenes.py:localization --workdir=runs/scenes
 
-1,000 test scenes, of digits that no training scene shows, seed 0: class right and IoU of at least
-0.5 of 96.3 %, mean IoU 0.90; 225 s of training on two CPU cores that others used, too.
+1,000 test scenes, of digits that no training scene shows, mean of 3 seeds (range): class right and
+IoU of at least 0.5 of 95.7 % (94.9 to 96.3), mean IoU 0.899 (0.898 to 0.901). Training took 225 s
+on two CPU cores that others used, too, and 480 s where more of them did.
 """
 
 from cnnjax.config import default, parse

@@ -1,7 +1,7 @@
 """Harms runs at random and compares how they end with a run that was left alone.
 
     python -m experiments.torture --minutes=5
-    python -m experiments.torture --minutes=10 --harms="kill,kill while saving"
+    python -m experiments.torture --minutes=10 --harms="kill,kill while saving" --task=localization
 
 Exits with 1 where a run was lost, and keeps its workdir.
 """
@@ -25,12 +25,18 @@ HARMS = flags.DEFINE_list("harms", [], "Which harms to choose from; all by defau
 JOBS = flags.DEFINE_integer("jobs", 2, "Runs at a time.", 1)
 SEED = flags.DEFINE_integer("seed", 0, "Of the choice of harms and times.", 0)
 CONFIG = flags.DEFINE_string("config", "configs/torture.py", "The run to harm.")
+TASK = flags.DEFINE_string("task", None, "What it learns: the word after the config's colon.")
 
 
 def main(arguments: Sequence[str]) -> int:
     launch.no_arguments(arguments)
     if not Path(CONFIG.value.partition(":")[0]).is_file():
         raise InputError(f"config file {CONFIG.value} does not exist")
+    config = CONFIG.value
+    if TASK.value:
+        if ":" in config:
+            raise InputError(f"--task={TASK.value} and --config={config} name two variants")
+        config = f"{config}:{TASK.value}"
     from rich.console import Console
 
     from cnnjax import torture
@@ -43,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     if "full disk" in names and not can_mount(folder / "disk"):
         print("No full disks: this user may not mount a small one.", file=sys.stderr)
         names.remove("full disk")
-    command = (sys.executable, "-m", "experiments.train", f"--config={CONFIG.value}")
+    command = (sys.executable, "-m", "experiments.train", f"--config={config}")
     start = time.monotonic()
     with Console(stderr=True).status("the run that is left alone"):
         expected = torture.reference(command, folder / "reference")
@@ -98,7 +104,7 @@ def print_table(outcomes, names: Sequence[str], expected, seconds: float) -> Non
         table.add_row(name, what, f"{struck:,}", f"{struck - lost:,}")
     discarded = sum(outcome.discarded for outcome in outcomes)
     bad = len(expected["discarded"]) * len(outcomes)
-    table.add_row("not finite", "A batch with a label that is none.", f"{bad:,}", f"{discarded:,}")
+    table.add_row("not finite", "A batch with a target that is none.", f"{bad:,}", f"{discarded:,}")
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     lost = [outcome.lost for outcome in outcomes if outcome.lost]
     print(
