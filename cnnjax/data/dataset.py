@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,11 +22,11 @@ class Split:
     """Examples.
 
     Attributes:
-      images: (n, height, width, channels), uint8.
+      images: (n, height, width, channels), uint8: an array, or `Files` on disk.
       targets: what is to be learnt of them, by name: (n, ...), as the task says.
     """
 
-    images: np.ndarray
+    images: Any
     targets: Mapping[str, np.ndarray]
 
     def __post_init__(self):
@@ -41,7 +42,13 @@ class Split:
         """All that an example holds, by name: `image`, and the targets."""
         return {IMAGE: self.images, **self.targets}
 
+    def chosen(self, indices: np.ndarray) -> Split:
+        """Returns the examples at the indices; images on disk stay there."""
+        images = self.images.take(indices, axis=0)
+        return Split(images, {k: v[indices] for k, v in self.targets.items()})
+
     def take(self, indices: np.ndarray | slice) -> Split:
+        """Returns the examples at the indices, with their images in memory."""
         return Split(self.images[indices], {k: v[indices] for k, v in self.targets.items()})
 
 
@@ -64,6 +71,7 @@ class Dataset:
 
     Attributes:
       mean, std: per channel, of the pixels / 255 of `train`.
+      notes: sentences for people on what was found, and what was assumed.
     """
 
     name: str
@@ -73,6 +81,7 @@ class Dataset:
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -89,16 +98,38 @@ class Dataset:
         return Facts(self.shape, self.class_names)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Source:
+    """A data set as it is published: `cnnjax.data.load` does the rest.
+
+    Attributes:
+      class_names: of what is shown; empty where there are no classes.
+      validation: where the set has a split of its own for it; None: a share of train is held out.
+      notes: sentences for people on what was found, and what was assumed.
+    """
+
+    train: Split
+    test: Split
+    class_names: tuple[str, ...] = ()
+    validation: Split | None = None
+    notes: tuple[str, ...] = ()
+
+
 def statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Returns mean and standard deviation per channel of pixels / 255, exactly.
 
     Counts of the 256 values are integers, so neither the order nor the size of the set costs
     precision. A constant channel gets the standard deviation 1.
     """
+    channels = range(images.shape[-1])
+    return from_counts([np.bincount(images[..., c].ravel(), minlength=256) for c in channels])
+
+
+def from_counts(total: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns mean and standard deviation from how often each channel has each of 256 values."""
     values = np.arange(256) / 255
     means, stds = [], []
-    for channel in range(images.shape[-1]):
-        counts = np.bincount(images[..., channel].ravel(), minlength=256)
+    for counts in total:
         mean = float(counts @ values / counts.sum())
         variance = float(counts @ (values - mean) ** 2 / counts.sum())
         means.append(mean)
@@ -123,7 +154,7 @@ def hold_out(split: Split, share: float, seed: int, stratify: str = "") -> tuple
             f"a validation share of {share:g} of {len(split)} examples holds none out; "
             "give a larger data.validation, or 0"
         )
-    return split.take(np.flatnonzero(~held)), split.take(np.flatnonzero(held))
+    return split.chosen(np.flatnonzero(~held)), split.chosen(np.flatnonzero(held))
 
 
 @functools.lru_cache(maxsize=2)
@@ -132,11 +163,16 @@ def order(count: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count).astype(np.int32)
 
 
-def batch_indices(count: int, seed: int, step: int, batch_size: int) -> np.ndarray:
+Order = Callable[[int, int, int], np.ndarray]
+
+
+def batch_indices(
+    count: int, seed: int, step: int, batch_size: int, order: Order = order
+) -> np.ndarray:
     """Returns the examples of step `step` (from 0).
 
     The epochs follow each other without a gap: every example passes once per epoch, and a batch
-    may end one epoch and begin the next.
+    may end one epoch and begin the next. Another `order` of (count, seed, epoch) may repeat some.
     """
     parts, position, end = [], step * batch_size, (step + 1) * batch_size
     while position < end:

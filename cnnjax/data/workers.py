@@ -25,7 +25,7 @@ def each(function: Callable[[Item], Result], items: Sequence[Item], what: str) -
     """Yields function(item) in the order of the items, from as many threads as there are cores.
 
     Pillow, zlib and hashlib let other threads run while they work. A few results wait to be taken,
-    never all; the bar is drawn where a terminal is attached.
+    never all; the bar is drawn where a terminal is attached, unless `what` is empty.
     """
     from rich.console import Console
     from rich.progress import track
@@ -34,7 +34,10 @@ def each(function: Callable[[Item], Result], items: Sequence[Item], what: str) -
     waiting: collections.deque[Future[Result]] = collections.deque()
     pool = ThreadPoolExecutor(cores(), thread_name_prefix="images")
     shown = track(
-        range(len(items)), what, console=Console(stderr=True), disable=not sys.stderr.isatty()
+        range(len(items)),
+        what,
+        console=Console(stderr=True),
+        disable=not (what and sys.stderr.isatty()),
     )
     with warnings.catch_warnings():
         # Of damaged EXIF blocks, without the file's name; what cannot be read raises anyhow.

@@ -33,3 +33,15 @@ def examine(source: Path | bytes, name: str = "") -> tuple[Facts, np.ndarray]:
         array = pixels(image, 0, WHITE, True, called)
     height, width = array.shape[:2]
     return Facts(kind, mode, width, height, turned, transparent, frames), array
+
+
+def header(source: Path | bytes, name: str = "") -> tuple[str, int, int]:
+    """Returns Pillow's mode, height and width of the upright image; decodes next to nothing."""
+    with boundary(source, name) as called, opened(source, called) as image:
+        turned, mode = orientation(image) > 4, image.mode
+        if turned and image.format == "TIFF":
+            image.load()  # Pillow turns these itself, some versions before and some after this
+        width, height = image.size
+        if turned and image.format != "TIFF":
+            width, height = height, width
+        return mode, height, width
