@@ -67,6 +67,25 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
             choices=("auto", "yes", "no"),
         ),
         "image_size": Field(0, "pixels per side to resize to; 0 keeps the set's own", 0, 4096),
+        "resize": Field(
+            "squash",
+            "whatever the proportions; crop: the shorter side, then the centre; pad: the longer",
+            choices=("squash", "crop", "pad"),
+        ),
+        "crop_fraction": Field(1.0, "crop: share of the resized image that is kept", 0.01, 1),
+        "interpolation": Field(
+            "bilinear",
+            "of resizing, as Pillow does it",
+            choices=("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"),
+        ),
+        "sampling": Field(
+            "uniform",
+            "order of training: uniform over examples, or balanced: over classes",
+            choices=("uniform", "balanced"),
+        ),
+        "decoders": Field(
+            0, "processes that decode streamed images; 0: threads of this one", 0, 256
+        ),
         "normalize": Field(
             "standard",
             "unit: pixels / 255; standard: then minus mean, over std, of the training split",
@@ -133,7 +152,8 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
 }
 # Fields that say where or how a run goes, not what it computes: they may change on resuming.
 CHANGEABLE = (
-    "data.data_dir", "data.manual_dir", "data.resident", "parallel", "report", "checkpoint"
+    "data.data_dir", "data.manual_dir", "data.resident", "data.decoders", "parallel", "report",
+    "checkpoint",
 )  # fmt: skip
 
 

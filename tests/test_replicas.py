@@ -1,5 +1,7 @@
 """Copies that should be equal on every device: any difference is found and named."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -79,6 +81,7 @@ def test_rows_of_the_processes_make_up_the_batch(monkeypatch):
         assert rows.stop - rows.start == 4
         seen = []
         monkeypatch.setattr(parallel.Mapper, "split", lambda self, batch, to=seen: to.append(batch))
-        feed.Feed(split, mapper, 1, 16, (), 1).batches(3, 1)
+        places = partial(feed.places_of, len(split), 1, 16, rows, data.order)
+        feed.Feed(split, mapper, (), 1, places).batches(3, 1)
         parts.append(seen[0]["image"][:, 0])
     np.testing.assert_array_equal(np.concatenate(parts), split.images[whole])

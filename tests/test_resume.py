@@ -37,10 +37,10 @@ def during(step, monkeypatch, act):
     """Has `act` called while the batch of `step`, counted from 0, is fetched."""
     original = data.batch_indices
 
-    def batch_indices(examples, seed, number, size):
+    def batch_indices(examples, seed, number, size, order):
         if number == step:
             act()
-        return original(examples, seed, number, size)
+        return original(examples, seed, number, size, order)
 
     monkeypatch.setattr(data, "batch_indices", batch_indices)
 

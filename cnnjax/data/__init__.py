@@ -6,24 +6,29 @@ from typing import Any
 
 import numpy as np
 
-from cnnjax import fields
+from cnnjax import fields, images
+from cnnjax.data.balance import Balanced
 from cnnjax.data.dataset import (
     IMAGE,
     Dataset,
     Facts,
+    Order,
     Split,
     batch,
     batch_indices,
+    from_counts,
     hold_out,
     normalize,
+    order,
     statistics,
 )  # fmt: skip
-from cnnjax.data.sources import DATASETS, resize, tfds_source
+from cnnjax.data.files import Files, ahead, counts
+from cnnjax.data.sources import DATASETS, tfds_source
 from cnnjax.errors import InputError
 
 __all__ = [
-    "DATASETS", "IMAGE", "Dataset", "Facts", "Split", "batch", "batch_indices", "load", "normalize",
-    "task_of",
+    "DATASETS", "IMAGE", "Balanced", "Dataset", "Facts", "Files", "Order", "Split", "ahead",
+    "batch", "batch_indices", "load", "normalize", "order", "task_of",
 ]  # fmt: skip
 # A source that can serve several tasks, or another than this, has an argument `task`.
 TASK = "classification"
@@ -31,7 +36,8 @@ TASK = "classification"
 
 def check(name: str, **options: Any) -> dict[str, Any]:
     """Returns a source's own options, or raises InputError; reads nothing."""
-    known = fields.defaults(DATASETS[name], hidden=("task",)) if name in DATASETS else {}
+    hidden = ("task", "preprocessing")
+    known = fields.defaults(DATASETS[name], hidden) if name in DATASETS else {}
     return fields.checked(f"data set {name}", options, known)
 
 
@@ -48,6 +54,9 @@ def load(
     manual_dir: str | None = None,
     validation: float = 0.1,
     image_size: int = 0,
+    resize: str = "squash",
+    crop_fraction: float = 1.0,
+    interpolation: str = "bilinear",
     seed: int = 0,
     task: str = "",
     stratify: str = "label",
@@ -60,28 +69,44 @@ def load(
         that `cnnjax.data.prepare` can prepare.
       data_dir: where TFDS sets are; None: ~/tensorflow_datasets.
       manual_dir: archives already on disk, for preparing without a download.
-      validation: share of train that is held out, chosen by `seed`.
+      validation: share of train that is held out, chosen by `seed`, if the set has no split of
+        its own for that.
       task: what the set is wanted for, where its source knows several; empty: what it is for.
       stratify: the target of which every split holds the same shares, if the set has it.
       image_size: pixels per side to resize to; 0 keeps the set's own.
+      resize, crop_fraction, interpolation: how, as in `cnnjax.images.Preprocessing`.
       options: fields of the source function.
     """
     options = check(name, **options)
+    size = images.Preprocessing((image_size, image_size), resize, crop_fraction, interpolation)
     if name in DATASETS:
-        if task and "task" in fields.defaults(DATASETS[name]):
-            options["task"] = task
-        source = DATASETS[name](**options)
+        known = fields.defaults(DATASETS[name])
+        given = {"task": task} if task and "task" in known else {}
+        given |= {"preprocessing": size} if "preprocessing" in known else {}
+        source = DATASETS[name](**options, **given)
     else:
-        source = tfds_source(name, data_dir or "", manual_dir or "", image_size)
-    train, test = (resized(s, image_size) for s in (source.train, source.test))
-    train, held = hold_out(train, validation, seed, stratify)
+        source = tfds_source(name, data_dir or "", manual_dir or "", size)
+    train, test = resized(source.train, size), resized(source.test, size)
+    if source.validation is None:
+        train, held = hold_out(train, validation, seed, stratify)
+    else:
+        held = resized(source.validation, size)
     if not len(train) or not len(test):
         raise InputError(f"{name}: no examples left: {len(train)} train, {len(test)} test")
-    mean, std = statistics(train.images)
-    return Dataset(name, train, held, test, source.class_names, mean, std)
+    if isinstance(train.images, Files):
+        mean, std = from_counts(counts(train.images))
+    else:
+        mean, std = statistics(train.images)
+    return Dataset(name, train, held, test, source.class_names, mean, std, source.notes)
 
 
-def resized(split: Split, size: int) -> Split:
-    if not size or split.images.shape[1:3] == (size, size):
+def resized(split: Split, size: images.Preprocessing) -> Split:
+    """Returns the split with images of the size; those that a source has resized are of it."""
+    if size.size in ((0, 0), split.images.shape[1:3]):
         return split
-    return Split(np.stack([resize(image, size) for image in split.images]), split.targets)
+    for name, array in split.targets.items():
+        if array.ndim > 1 and size.resize != "squash":
+            raise InputError(
+                f"data.resize={size.resize} would move what {name!r} says: give squash"
+            )
+    return Split(np.stack([images.resized(i, size) for i in split.images]), split.targets)

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from cnnjax import caches
+from cnnjax import images
 from cnnjax.data import prepare
-from cnnjax.data.dataset import Split, hold_out
+from cnnjax.data.cache import cached
+from cnnjax.data.dataset import Source, Split, hold_out
+from cnnjax.data.folder import folder
 from cnnjax.data.scenes import draw_split as draw_scenes
 from cnnjax.data.shapes import SHAPES, draw_split
 from cnnjax.errors import InputError, nearest
+from cnnjax.images import Preprocessing
 from cnnjax.registry import Table
 
 AT_ONCE = 1000  # records decoded in one call
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Source:
-    """Train and test as published, and the names of the classes, if there are any."""
-
-    train: Split
-    test: Split
-    class_names: tuple[str, ...] = ()
 
 
 def digits() -> Source:
@@ -72,11 +62,11 @@ def scenes(
 
 
 DATASETS: Table[Callable[..., Source]] = Table(
-    "data set", digits=digits, scenes=scenes, synthetic=synthetic
+    "data set", digits=digits, folder=folder, scenes=scenes, synthetic=synthetic
 )
 
 
-def tfds_source(name: str, data_dir: str, manual_dir: str, image_size: int) -> Source:
+def tfds_source(name: str, data_dir: str, manual_dir: str, size: Preprocessing) -> Source:
     """A TFDS image classification set, prepared first if it is one we can prepare.
 
     TensorFlow is not needed. Decoded pixels are kept in the user's cache folder.
@@ -97,7 +87,7 @@ def tfds_source(name: str, data_dir: str, manual_dir: str, image_size: int) -> S
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:
-        return read_tfds(name, path, image_size)
+        return read_tfds(name, path, size)
     finally:
         logging.set_verbosity(verbosity)
 
@@ -109,7 +99,7 @@ def prepared_names(directory: Path) -> list[str]:
     return sorted(p.name for p in directory.iterdir() if prepare.is_prepared(p.name, directory))
 
 
-def read_tfds(name: str, path: Path, image_size: int) -> Source:
+def read_tfds(name: str, path: Path, size: Preprocessing) -> Source:
     import tensorflow_datasets as tfds
 
     builder: Any = tfds.builder_from_directory(str(path))
@@ -121,31 +111,61 @@ def read_tfds(name: str, path: Path, image_size: int) -> Source:
         features[label_key], tfds.features.ClassLabel
     ):
         raise InputError(f"{name} is not an image classification set: it holds {features}")
-    splits = [s for s in ("train", "test", "validation") if s in builder.info.splits]
-    if len(splits) < 2 or splits[0] != "train":
-        raise InputError(f"{name} needs the splits train and test; it has {splits}")
-    label = features[label_key]
-    train, test = (
-        cached_split(
-            path,
-            split,
-            image_size,
-            lambda split=split: decode(
-                builder.as_data_source(split), image_key, label_key, image_size, f"{name} {split}"
-            ),
-        )
-        for split in splits[:2]
-    )
-    return Source(train, test, tuple(label.names))
+    known = [s for s in ("train", "test", "validation") if s in builder.info.splits]
+    if len(known) < 2 or known[0] != "train":
+        raise InputError(f"{name} needs the splits train and test; it has {known}")
+    splits = {}
+    for split in known:
+
+        def read(split: str = split) -> dict[str, np.ndarray]:
+            records = builder.as_data_source(split)
+            return decode(records, image_key, label_key, size, f"{name} {split}")
+
+        state = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in path.iterdir())
+        text = f"2 {path.resolve()} {split} {size} {state}"
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        arrays = cached(f"{path.parent.name}-{path.name}-{split}", digest, read)
+        splits[split] = Split(arrays["images"], {"label": arrays["labels"]})
+    return labelled(name, splits, tuple(features[label_key].names))
 
 
-def decode(records: Any, image_key: str, label_key: str, image_size: int, what: str) -> Split:
+def labelled(name: str, splits: dict[str, Split], class_names: tuple[str, ...]) -> Source:
+    """Returns the source of splits by name: where test has no labels, validation is the test split.
+
+    Raises InputError for labels that are no class: a loss would take -1 for the last.
+    """
+    notes: list[str] = []
+    for split in list(splits):
+        labels = splits[split].targets["label"]
+        outside = (labels < 0) | (labels >= len(class_names))
+        if split != "train" and outside.all():
+            notes.append(f"the {split} split of {name} has no labels: it is left aside")
+            del splits[split]
+        elif outside.any():
+            raise InputError(
+                f"{name} {split}: {outside.sum():,} of {len(labels):,} labels are outside 0 to "
+                f"{len(class_names) - 1}, {labels[outside][0]} among them"
+            )
+    validation = splits.get("validation")
+    if "test" not in splits:
+        if validation is None:
+            raise InputError(f"{name} has no labelled split to test on, only train")
+        notes.append(f"{name} is tested on its validation split; data.validation is held out")
+        return Source(splits["train"], validation, class_names, None, tuple(notes))
+    if validation is not None:
+        notes.append(f"{name} has a validation split of its own, which is used")
+    return Source(splits["train"], splits["test"], class_names, validation, tuple(notes))
+
+
+def decode(
+    records: Any, image_key: str, label_key: str, size: Preprocessing, what: str
+) -> dict[str, np.ndarray]:
     """Decodes every record of a data source, with a progress bar where a terminal is attached."""
     from rich.console import Console
     from rich.progress import track
 
     console = Console(stderr=True)
-    images, labels = [], []
+    pixels, labels = [], []
     for start in track(
         range(0, len(records), AT_ONCE),
         f"decoding {what}",
@@ -154,51 +174,22 @@ def decode(records: Any, image_key: str, label_key: str, image_size: int, what: 
     ):
         # One call for many is twice as fast as one by one.
         for record in records.__getitems__(range(start, min(start + AT_ONCE, len(records)))):
-            image = np.asarray(record[image_key])
-            if image_size:
-                image = resize(image, image_size)
-            if images and image.shape != images[0].shape:
+            image = images.resized(eight_bits(record[image_key], what), size)
+            if pixels and image.shape != pixels[0].shape:
                 raise InputError(
-                    f"{what} holds images of {image.shape} and {images[0].shape}: "
+                    f"{what} holds images of {image.shape} and {pixels[0].shape}: "
                     "give them one size with data.image_size"
                 )
-            images.append(image)
+            pixels.append(image)
             labels.append(record[label_key])
-    return Split(np.stack(images), {"label": np.asarray(labels, np.int32)})
+    return {"images": np.stack(pixels), "labels": np.asarray(labels, np.int32)}
 
 
-def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """Returns the image (height, width, channels) as uint8 with `size` pixels a side, bilinear."""
-    if image.shape[:2] == (size, size):
-        return image
-    planes = [
-        np.asarray(Image.fromarray(image[..., c]).resize((size, size), Image.Resampling.BILINEAR))
-        for c in range(image.shape[-1])
-    ]
-    return np.stack(planes, axis=-1)
-
-
-def cached_split(path: Path, split: str, image_size: int, read: Callable[[], Split]) -> Split:
-    """Returns what `read` returns, from a file in the cache when the set's files are unchanged.
-
-    The file is written beside its name and moved, so that a half-written one is never read; where
-    the cache cannot be used, the set is decoded every time.
-    """
-    state = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(path.iterdir())]
-    text = f"1 {path.resolve()} {split} {image_size} {state}"
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    file = caches.folder() / "datasets" / f"{path.parent.name}-{path.name}-{split}-{digest}.npz"
-    try:
-        with np.load(file) as arrays:
-            return Split(arrays["images"], {"label": arrays["labels"]})
-    except (OSError, ValueError, KeyError, EOFError):
-        pass
-    result = read()
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-            np.savez(part, images=result.images, labels=result.targets["label"])
-        os.replace(part.name, file)
-    except OSError:
-        pass
-    return result
+def eight_bits(image: Any, what: str) -> np.ndarray:
+    """Returns the image as uint8; 16 bits are scaled, as those of files are."""
+    image = np.asarray(image)
+    if image.dtype == np.uint16:
+        return np.rint(image / 257).astype(np.uint8)
+    if image.dtype != np.uint8:
+        raise InputError(f"{what} holds images of {image.dtype}: uint8 and uint16 are read")
+    return image

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cnnjax import config as configuration
-from cnnjax import data, models, tasks
+from cnnjax import data, images, models, tasks
 from cnnjax.errors import InputError
 from cnnjax.workdir import checkpoint
 from cnnjax.workdir.files import CONFIG, DATASET, read_json
@@ -25,18 +25,23 @@ class Trained:
 
     Attributes:
       task: what it has learnt.
-      preprocess: from pixels in [0, 255], (batch, *shape), to the module's input.
+      preprocessing: from an image file to the module's input.
       step: training steps behind the variables.
     """
 
     task: tasks.Task
     module: nn.Module
     variables: dict[str, Any]
-    preprocess: Callable[[jax.Array], jax.Array]
+    preprocessing: images.Preprocessing
     shape: tuple[int, int, int]
     class_names: tuple[str, ...]
     config: dict[str, Any]
     step: int
+
+    @property
+    def preprocess(self) -> Callable[[jax.Array], jax.Array]:
+        """From pixels in [0, 255], (batch, *shape), to the module's input."""
+        return functools.partial(images.normalized, record=self.preprocessing)
 
     @property
     def facts(self) -> data.Facts:
@@ -67,6 +72,9 @@ def load_data(config: Mapping[str, Any], data_dir: str | None = None) -> data.Da
         manual_dir=section["manual_dir"] or None,
         validation=section["validation"],
         image_size=section["image_size"],
+        resize=section["resize"],
+        crop_fraction=section["crop_fraction"],
+        interpolation=section["interpolation"],
         seed=config["seed"],
         task=name,
         stratify=task.stratify,
@@ -76,11 +84,24 @@ def load_data(config: Mapping[str, Any], data_dir: str | None = None) -> data.Da
     return dataset
 
 
-def preprocessing(normalize: str, mean: Any, std: Any) -> Callable[[jax.Array], jax.Array]:
-    """Returns the function of a config's `data.normalize`, given the set's statistics."""
-    if normalize == "unit":
-        return data.normalize
-    return functools.partial(data.normalize, mean=tuple(mean), std=tuple(std))
+def preprocessing(
+    config: Mapping[str, Any], shape: tuple[int, int, int], mean: Any, std: Any
+) -> images.Preprocessing:
+    """Returns what the network of a config expects of images, given the statistics of its set.
+
+    A set that keeps its own size resizes nothing; other images then keep their proportions.
+    """
+    section = config["data"]
+    unit = section["normalize"] == "unit"
+    return images.Preprocessing(
+        size=shape[:2],
+        resize=section["resize"] if section["image_size"] else "crop",
+        crop_fraction=section["crop_fraction"],
+        interpolation=section["interpolation"],
+        channels=shape[2],
+        mean=(0.0,) if unit else tuple(mean),
+        std=(1.0,) if unit else tuple(std),
+    )
 
 
 def load(workdir: Path, which: str = "auto") -> Trained:
@@ -102,8 +123,11 @@ def load(workdir: Path, which: str = "auto") -> Trained:
     template = {"params": template["params"], "batch_stats": template.get("batch_stats", {})}
     score = functools.partial(tasks.score, task) if which == "best" else None
     step, variables = checkpoint.read_variables(workdir, template, score)
-    preprocess = preprocessing(config["data"]["normalize"], stored["mean"], stored["std"])
-    return Trained(task, module, variables, preprocess, shape, class_names, config, step)
+    if "preprocessing" in stored:
+        record = images.from_json(stored["preprocessing"])
+    else:
+        record = preprocessing(config, shape, stored["mean"], stored["std"])
+    return Trained(task, module, variables, record, shape, class_names, config, step)
 
 
 def check_data(network: Trained, dataset: data.Dataset) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from cnnjax import augment, compiler, data, models, parallel, tasks
+from cnnjax import augment, compiler, data, images, models, parallel, tasks
 from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.evaluation.evaluate import evaluator
@@ -136,7 +137,8 @@ def prepare(
             **configuration.extra(config, "optimizer"),
         )
 
-    preprocess = preprocessing(config["data"]["normalize"], dataset.mean, dataset.std)
+    record = preprocessing(config, dataset.shape, dataset.mean, dataset.std)
+    preprocess = partial(images.normalized, record=record)
     kept = programs.of(config, dataset, mapper, hyper)
     evaluate = programs.once(
         kept,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -28,14 +29,16 @@ class Feed:
         tuple where it lies with the host, which sends the batches of steps to come while the
         devices compute.
       steps: in one call of the devices.
+      places: from a step to the places of this process's examples in the split.
+      images: from a step to its images, decoded ahead, where they are on disk.
     """
 
     split: data.Split
     mapper: Mapper
-    seed: int
-    batch_size: int
     resident: tuple[dict[str, jax.Array], ...]
     steps: int
+    places: Callable[[int], np.ndarray]
+    images: Callable[[int], np.ndarray] | None = None
 
     def batches(self, step: int, count: int) -> dict[str, jax.Array]:
         """Returns the batches of `count` steps from `step` on, on the devices.
@@ -43,15 +46,15 @@ class Feed:
         Their leaves have the shape (batch_size, count, ...), so that the devices share the first
         dimension: `index` where the split is resident, else the arrays of examples.
         """
-        rows = self.mapper.part(self.batch_size)
-        orders = [
-            data.batch_indices(len(self.split), self.seed, s, self.batch_size)[rows]
-            for s in range(step, step + count)
-        ]
-        index = np.stack(orders, 1)
+        steps = range(step, step + count)
+        index = np.stack([self.places(s) for s in steps], 1)
         if self.resident:
             return self.mapper.split({"index": index})
-        return self.mapper.split({name: x[index] for name, x in self.split.arrays.items()})
+        if self.images is None:
+            return self.mapper.split({name: x[index] for name, x in self.split.arrays.items()})
+        batch = {name: x[index] for name, x in self.split.targets.items()}
+        images = np.stack([self.images(s) for s in steps], 1)
+        return self.mapper.split({data.IMAGE: images, **batch})
 
 
 def feed(config: Mapping[str, Any], split: data.Split, mapper: Mapper) -> Feed:
@@ -65,9 +68,33 @@ def feed(config: Mapping[str, Any], split: data.Split, mapper: Mapper) -> Feed:
         )
     resident = ()
     if lies_there:
-        resident = (mapper.replicate(split.arrays),)
+        arrays = {name: np.asarray(x) for name, x in split.arrays.items()}
+        resident = (mapper.replicate(arrays),)
     steps = steps or (STEPS if lies_there and accelerated else 1)
-    return Feed(split, mapper, config["seed"], config["batch_size"], resident, steps)
+    places = functools.partial(
+        places_of, len(split), config["seed"], config["batch_size"],
+        mapper.part(config["batch_size"]), order_of(config, split),
+    )  # fmt: skip
+    images = None
+    if isinstance(split.images, data.Files) and not resident:
+        images = data.ahead(split.images, places, config["data"]["decoders"])
+    return Feed(split, mapper, resident, steps, places, images)
+
+
+def places_of(
+    count: int, seed: int, batch_size: int, rows: slice, order: data.Order, step: int
+) -> np.ndarray:
+    """Returns the places of one process's examples of a step."""
+    return data.batch_indices(count, seed, step, batch_size, order)[rows]
+
+
+def order_of(config: Mapping[str, Any], split: data.Split) -> data.Order:
+    """Returns the order of examples that the config's `data.sampling` names."""
+    if config["data"]["sampling"] == "uniform":
+        return data.order
+    if "label" not in split.targets:
+        raise InputError("data.sampling=balanced needs classes: each example with a label")
+    return data.Balanced(np.asarray(split.targets["label"]))
 
 
 def fits(split: data.Split, mapper: Mapper) -> bool:

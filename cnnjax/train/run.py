@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ import jax
 from cnnjax import caches, compiler, data, platform, tasks, tree
 from cnnjax import config as configuration
 from cnnjax.errors import InputError
-from cnnjax.evaluation.trained import load_data
+from cnnjax.evaluation.trained import load_data, preprocessing
 from cnnjax.parallel import hosts
 from cnnjax.train import programs, stop, watch
 from cnnjax.train.clock import Clock
@@ -54,6 +55,8 @@ def run(
         clock.seconds["import"] = imports
         with clock.section("data"):
             dataset = hosts.one_then_all(partial(load_data, config))
+        for note in dataset.notes:
+            print(note)
         experiment = prepare(config, dataset, mapper)
         hosts.from_first(partial(record_start, config, dataset, workdir))
         check_shared(workdir)
@@ -148,9 +151,14 @@ def record_start(config: Mapping[str, Any], dataset: data.Dataset, workdir: Path
         "class_names": dataset.class_names,
         "mean": dataset.mean,
         "std": dataset.std,
+        "preprocessing": dataclasses.asdict(
+            preprocessing(config, dataset.shape, dataset.mean, dataset.std)
+        ),
     }
     if (workdir / files.DATASET).exists():
-        changed = configuration.differences(files.read_json(workdir / files.DATASET), facts)
+        before = files.read_json(workdir / files.DATASET)
+        known = {name: fact for name, fact in facts.items() if name in before}
+        changed = configuration.differences(before, known)
         if changed:
             raise InputError(
                 f"{dataset.name} is not what the run in {workdir} began with ({'; '.join(changed)})"
