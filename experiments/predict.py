@@ -1,14 +1,25 @@
-"""Says what the network of a workdir finds in image files, or draws it into --output."""
+"""Says what the network of a workdir finds in image files, or draws it into --output.
+
+python -m experiments.predict --workdir=runs/digits docs/pictures/digit.png
+python -m experiments.predict --workdir=runs/photos --csv photographs 'more/*.jpg'
+
+A directory stands for all images in it, at any depth. A file that cannot be read is named, and the
+exit status is 1 then.
+"""
 
 from __future__ import annotations
 
+import csv
+import glob
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
-from experiments import launch
+from experiments import launch, printed
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Directory of the run.")
 CHECKPOINT = flags.DEFINE_enum(
@@ -20,36 +31,106 @@ INVERT = flags.DEFINE_bool(
 )
 OUTPUT = flags.DEFINE_string("output", None, "Directory for a picture of each prediction, as PNG.")
 JSON = flags.DEFINE_bool("json", False, "Print one JSON object per image.")
+CSV = flags.DEFINE_bool("csv", False, "Print a line per finding, with commas.")
 
 
 def main(arguments: Sequence[str]) -> int:
     workdir = launch.existing_workdir(WORKDIR.value)
     if not arguments:
-        return launch.refuse("name at least one image file")
-    from rich.console import Console
-    from rich.table import Table
-
+        return launch.refuse("name at least one image file, or a directory of them")
+    if JSON.value and CSV.value:
+        return launch.refuse("--json or --csv, not both")
+    from cnnjax.errors import InputError
     from cnnjax.evaluation import predict, trained
-    from cnnjax.tasks import shown
+    from cnnjax.images.examine import header
 
     network = trained.load(workdir, CHECKPOINT.value)
-    images = [predict.read_image(Path(a), network.shape, INVERT.value) for a in arguments]
-    task = network.task
-    seen = predict.in_pictures(network, arguments, predict.predictions(network, images))
-    answers = [task.findings(one.prediction, one.facts)[: TOP.value] for one in seen]
+    files = [file for argument in arguments for file in files_of(argument)]
+    show = as_json if JSON.value else as_csv if CSV.value else as_table
+    unread: list[InputError] = []
+    shown: list[tuple[Path, Any]] = []
+
+    def answers() -> Iterator[tuple[Path, Any]]:
+        for file, found in predict.of_files(network, files, INVERT.value):
+            if isinstance(found, InputError):
+                unread.append(found)
+                yield file, found
+                continue
+            if OUTPUT.value:
+                shown.append((file, found))
+            _, height, width = header(file)
+            found, facts = predict.placed(network, found, height, width)
+            yield file, network.task.findings(found, facts)[: TOP.value]
+
+    show(answers(), network.task)
     if OUTPUT.value:
-        predict.write_pictures(Path(OUTPUT.value), arguments, seen, task)
-    if JSON.value:
-        for file, answer in zip(arguments, answers, strict=True):
-            print(json.dumps({"image": file, task.finds: answer}))
-        return 0
+        pictures = (predict.in_picture(network, file, found) for file, found in shown)
+        paths = [file for file, _ in shown]
+        predict.write_pictures(Path(OUTPUT.value), paths, pictures, network.task)
+    for error in unread:
+        print(f"error: {error}", file=sys.stderr)
+    if len(unread) == len(files):
+        return launch.UNUSABLE
+    return launch.FAILED if unread else 0
+
+
+def files_of(argument: str) -> list[Path]:
+    """Returns what an argument stands for: a file, the images of a directory, or of a pattern."""
+    from cnnjax.data.folders import images_under, natural
+    from cnnjax.errors import InputError
+
+    path = Path(argument).expanduser()
+    if path.is_dir():
+        found, passed_over = images_under(path)
+        for why, names in passed_over.items():
+            few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            print(f"passed over, {why}: {len(names):,} ({few})", file=sys.stderr)
+        if not found:
+            raise InputError(f"{argument} holds no images")
+        return found
+    if path.exists() or not glob.has_magic(argument):
+        return [path]
+    matches = sorted(glob.glob(str(path), recursive=True), key=natural)
+    if not matches:
+        raise InputError(f"nothing matches {argument}")
+    return [file for match in matches if Path(match).is_file() for file in [Path(match)]]
+
+
+def as_json(answers: Iterator[tuple[Path, Any]], task: Any) -> None:
+    for file, answer in answers:
+        error = isinstance(answer, Exception)
+        found = {"error": str(answer)} if error else {task.finds: answer}
+        print(json.dumps({"image": str(file), **found}), flush=True)
+
+
+def as_csv(answers: Iterator[tuple[Path, Any]], task: Any) -> None:
+    from cnnjax.data.folders import printable
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["image", *task.columns, "error"])
+    for file, answer in answers:
+        if isinstance(answer, Exception):
+            writer.writerow([printable(file), *("" for _ in task.columns), answer])
+            continue
+        for finding in answer:
+            writer.writerow([printable(file), *(finding[name] for name in task.columns), ""])
+
+
+def as_table(answers: Iterator[tuple[Path, Any]], task: Any) -> None:
+    from rich.table import Table
+
+    from cnnjax.data.folders import printable
+    from cnnjax.tasks import shown
+
     table = Table("image", *task.columns)
-    for file, answer in zip(arguments, answers, strict=True):
+    for file, answer in answers:
+        if isinstance(answer, Exception):
+            table.add_row(printable(file), "cannot be read")
+            continue
         for i, finding in enumerate(answer or [{}]):
             cells = (shown(finding[name], unit) for name, unit in task.columns.items() if finding)
-            table.add_row("" if i else file, *cells)
-    Console().print(table)
-    return 0
+            table.add_row("" if i else printable(file), *cells)
+    printed.console().print(table)
 
 
 if __name__ == "__main__":

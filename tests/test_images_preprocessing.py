@@ -127,3 +127,24 @@ def test_text_that_is_no_record_is_refused():
             images.from_json(text)
     with pytest.raises(InputError, match="unknown preprocessing 'cafe'; did you mean caffe"):
         images.preset("cafe")
+
+
+@pytest.mark.parametrize("rule", ["squash", "crop", "pad"])
+@pytest.mark.parametrize("fraction", [0.5, 1.0])
+@pytest.mark.parametrize("picture", [(120, 480), (480, 120), (200, 200)])
+def test_a_view_says_where_in_the_picture_the_network_looks(picture, fraction, rule):
+    """A grid whose values are its places: read where the network sees it, and where it should."""
+    height, width = picture
+    rows, columns = np.mgrid[0:height, 0:width]
+    places = np.stack([columns * 255 / width, rows * 255 / height], -1)
+    pixels = np.dstack([places, np.full(picture, 255)]).astype(np.uint8)
+    record = images.Preprocessing((40, 60), rule, fraction, background=(0, 0, 0))
+    seen = images.resized(pixels, record)
+    left, top, right, bottom = images.view(picture, record)
+    row, column = np.mgrid[0:40, 0:60]
+    expected_x = (left + (right - left) * (column + 0.5) / 60) * 255
+    expected_y = (top + (bottom - top) * (row + 0.5) / 40) * 255
+    inside = seen[..., 2] == 255
+    assert inside.any()
+    assert abs(seen[..., 0] - expected_x)[inside].max() < 10
+    assert abs(seen[..., 1] - expected_y)[inside].max() < 10

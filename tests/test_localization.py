@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnjax import data, tasks
+from cnnjax import data, images, tasks
 from cnnjax.errors import InputError
 from cnnjax.evaluation import predict, trained
 from cnnjax.tasks import boxes, localization
@@ -118,7 +118,8 @@ def test_boxes_are_in_the_pixels_of_the_picture_and_drawn_there(finished, tmp_pa
     file = tmp_path / "wide.png"
     Image.new("RGB", (96, 48), "gray").save(file)
     prediction = {"probability": np.full((1, 10), 0.1), "box": np.float32([[0, 0, 0.5, 1]])}
-    (seen,) = predict.in_pictures(network, [str(file)], prediction)
+    prediction = {name: array[0] for name, array in prediction.items()}
+    seen = predict.in_picture(network, file, prediction)
     (finding,) = localization.findings(seen.prediction, seen.facts)
     # Of a picture twice as wide as high, the network sees the middle: columns 24 to 72.
     assert finding["box"] == [24, 0, 48, 48]
@@ -129,6 +130,9 @@ def test_boxes_are_in_the_pixels_of_the_picture_and_drawn_there(finished, tmp_pa
 
 
 def test_a_view_covers_the_picture_in_the_smaller_direction():
-    assert predict.view_of((48, 96, 3), (24, 24, 1)) == (0.25, 0, 0.75, 1)
-    assert predict.view_of((90, 30, 3), (24, 24, 1)) == pytest.approx((0, 1 / 3, 1, 2 / 3))
-    assert predict.view_of((20, 40, 3), (24, 48, 1)) == (0, 0, 1, 1)
+    def view(picture, size):
+        return images.view(picture, images.Preprocessing(size, "crop"))
+
+    assert view((48, 96), (24, 24)) == (0.25, 0, 0.75, 1)
+    assert view((90, 30), (24, 24)) == pytest.approx((0, 1 / 3, 1, 2 / 3))
+    assert view((20, 40), (24, 48)) == (0, 0, 1, 1)

@@ -49,7 +49,7 @@ def subjects(network: Trained, files: Sequence[Path], count: int, invert: bool) 
     for file in files:
         name = next(n for n in numbered(file.stem) if n not in taken)
         taken.add(name)
-        found.append(Subject(name, predict.read_image(file, network.shape, invert)))
+        found.append(Subject(name, predict.read_image(file, network.preprocessing, invert)))
     return found
 
 

@@ -9,11 +9,12 @@ from cnnjax.images.preprocessing import (
     load,
     normalized,
     resized,
+    view,
 )  # fmt: skip
 from cnnjax.images.presets import PRESETS, preset
 from cnnjax.images.read import read
 
 __all__ = [
     "PRESETS", "Preprocessing", "as_json", "from_json", "load", "normalized", "preset", "read",
-    "resized",
+    "resized", "view",
 ]  # fmt: skip

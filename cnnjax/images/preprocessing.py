@@ -159,6 +159,22 @@ def resized(pixels: np.ndarray, record: Preprocessing) -> np.ndarray:
     return pixels[top : top + height, left : left + width]
 
 
+def view(picture: tuple[int, int], record: Preprocessing) -> tuple[float, float, float, float]:
+    """Returns what of a picture (height, width) the network sees, in shares of the picture.
+
+    Left, top, right and bottom; outside of 0 to 1 where it sees the background that pads.
+    """
+    height, width = record.size
+    if record.resize == "squash" or record.size == (0, 0):
+        return 0.0, 0.0, 1.0, 1.0
+    ratio = (picture[1] / picture[0]) / (width / height)
+    if record.resize == "crop":
+        wide, high = min(1, 1 / ratio) * record.crop_fraction, min(1, ratio) * record.crop_fraction
+    else:
+        wide, high = max(1, 1 / ratio), max(1, ratio)
+    return (1 - wide) / 2, (1 - high) / 2, (1 + wide) / 2, (1 + high) / 2
+
+
 def scaled(pixels: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
     """Returns the pixels resized to (height, width), each channel by itself."""
     if pixels.shape[:2] == size:
