@@ -57,3 +57,19 @@ def files():
         "tiff_float": written(unit, "TIFF"),
         "tiff_16": written(deep, "TIFF", compression="tiff_adobe_deflate"),
     }
+
+
+def photographs(root, count, seed=0):
+    """Writes a directory each of crops of scikit-learn's two photographs, JPEG of many sizes."""
+    from sklearn.datasets import load_sample_images
+
+    generator = np.random.default_rng(seed)
+    for name, pixels in zip(("temple", "flower"), load_sample_images().images, strict=True):
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            height, width = generator.integers(90, 200, 2)
+            top = generator.integers(0, pixels.shape[0] - height)
+            left = generator.integers(0, pixels.shape[1] - width)
+            crop = Image.fromarray(pixels[top : top + height, left : left + width])
+            crop.save(root / name / f"IMG_{i}.jpg", quality=90)
+    return root

@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.image_files import photographs
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 GUIDE = (ROOT / "docs" / "guide.md").read_text()
@@ -37,6 +39,11 @@ SHORTER = {
     "runs/wide": (*MNIST, "--config.schedule.warmup_epochs=0"),
     "runs/scenes": ("--config.epochs=1", "--config.data.examples=200"),
     "runs/four": ("--config.epochs=1",),
+    "runs/photos": (
+        "--config.model.name=lenet5",
+        "--config.epochs=1",
+        "--config.schedule.warmup_epochs=0",
+    ),
     "runs/sweep": ("--config.epochs=2", "--trials=3"),
 }
 
@@ -66,6 +73,8 @@ def checkout(tmp_path_factory):
     for name in ("cnnjax", "configs", "experiments", *GIVEN):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(ROOT / name)
+    photographs(folder / "photos", 30)
+    photographs(folder / "new_photos", 3, seed=1)
     return folder
 
 
