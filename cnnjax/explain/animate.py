@@ -38,9 +38,8 @@ def windows(graph: Graph, layer: str, below: str | None) -> list[receptive.Reach
             invars=[*jaxpr.invars, start], eqns=jaxpr.eqns[last + 1 :], debug_info=None
         )
         view = receptive.views_of(after).get(graph.layers[layer])
-    if view is None or any(reach is None for reach in view):
-        return None
-    return list(view)
+    reaches = [reach for reach in view or () if reach is not None]
+    return reaches if len(reaches) == 2 else None
 
 
 def frames(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -76,7 +77,7 @@ def maps(values: np.ndarray, title: str, names: Sequence[str] = ()) -> Figure:
     made, axes = panels.figure(rows, columns, 1.2 * columns + 1, 1.3 * rows + 0.9)
     most = float(np.abs(values).max()) or 1.0
     signed = bool((values < 0).any())
-    mappable = None
+    mappable: Any = None
     for m in range(count):
         ax = axes.flat[m]
         mappable = ax.imshow(

@@ -29,7 +29,7 @@ def looked_at(question: Question, variables: Any, pixels: np.ndarray, layers: Se
             question.graph, variables, question.preprocess(pixels), tuple(layers)
         )[1]
     )
-    seen = see(variables, np.float32(pixels)[None])
+    seen = see(variables, np.asarray(pixels[None], np.float32))
     return {name: np.asarray(seen[name][0]) for name in layers}  # jit sorts what it returns
 
 
@@ -77,9 +77,9 @@ def triptych(question: Question, variables: Any, pixels: np.ndarray, layer: str 
         seen = graphs.run(graph, variables, question.preprocess(pixels), ("before", "after"))[1]
         return seen["before"][0], seen["after"][0]
 
-    values = compiler.jit(see)(variables, np.float32(pixels)[None])
+    left, right = compiler.jit(see)(variables, np.asarray(pixels[None], np.float32))
     title = f"{before} and its activation: the six maps that are strongest after it"
-    return draw.triptych(pixels, *map(np.asarray, values), title)
+    return draw.triptych(pixels, np.asarray(left), np.asarray(right), title)
 
 
 def activated(graph: Graph) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def journey(question: Question, variables: Any, pixels: np.ndarray, title: str) 
 def spread(names: Sequence[str], count: int) -> list[str]:
     """Returns at most `count` of the names, evenly from the first to the last."""
     picks = np.unique(np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int))
-    return [names[i] for i in picks]
+    return [names[int(i)] for i in picks]
 
 
 def hierarchy(question: Question, layer: str | None) -> list[str]:
@@ -133,7 +133,9 @@ def patches(
     graph = question.graph
     wide = graphs.traced(question.module, variables, (batch, *images.shape[1:]))
     see = compiler.jit(lambda v, p: graphs.run(wide, v, question.preprocess(p), (layer,))[1][layer])
-    values, places = units.peaks(lambda part: see(variables, np.float32(part)), images, batch)
+    values, places = units.peaks(
+        lambda part: see(variables, np.asarray(part, np.float32)), images, batch
+    )
     # Units that answer to something, and not to everything: by the spread of their peaks.
     chosen = np.sort(np.argsort(-values.std(0), kind="stable")[:unit_count])
     pictures, captions = [], []

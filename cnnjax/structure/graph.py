@@ -41,7 +41,7 @@ class Graph:
       views: variable -> what it sees of the inputs, see `receptive`.
     """
 
-    jaxpr: core.Jaxpr
+    jaxpr: Any
     constants: tuple[Any, ...]
     layers: dict[str, Any]
     views: dict[Any, Any]
@@ -81,7 +81,7 @@ def traced(module: nn.Module, variables: Any, shape: Sequence[int]) -> Graph:
     )
 
 
-def named_results(jaxpr: core.Jaxpr) -> dict[str, Any]:
+def named_results(jaxpr: Any) -> dict[str, Any]:
     """Returns name -> result of every scope, in the order in which the results are there.
 
     A name that comes again gets a number: "max_pool", "max_pool_1".
@@ -125,7 +125,7 @@ def find(graph: Graph, layer: str | None, among: Sequence[str] | None = None) ->
     among = list(graph.layers) if among is None else among
     if layer is None and among:
         return among[-1]
-    if layer not in among:
+    if layer is None or layer not in among:
         lacks = "has no layer with places" if layer in graph.layers else "has no layer"
         asked = "" if layer is None else f" {layer!r}{nearest(layer, among)}"
         raise InputError(f"the network {lacks}{asked}")
@@ -167,7 +167,7 @@ def run(
     return values[output], seen
 
 
-def computed(equation: Any, jaxpr: core.Jaxpr, values: Mapping[Any, Any]) -> list[jax.Array]:
+def computed(equation: Any, jaxpr: Any, values: Mapping[Any, Any]) -> list[jax.Array]:
     """Returns the results of one equation, with the derivatives that it was traced with."""
     operands = list({v: None for v in equation.invars if receptive.is_variable(v)})
     alone = jaxpr.replace(
@@ -181,6 +181,6 @@ def rectifier_of(equation: Any) -> str:
     """Returns the name of the ReLU that an equation computes; "" for any other."""
     if equation.primitive.name != "custom_jvp_call":
         return ""
-    inner = receptive.called(equation).eqns
-    name = inner[0].params.get("name") if len(inner) == 1 else None
+    inner: Any = receptive.called(equation)
+    name = inner.eqns[0].params.get("name") if len(inner.eqns) == 1 else None
     return name if name in RECTIFIERS else ""
