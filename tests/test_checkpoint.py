@@ -165,7 +165,7 @@ def test_a_flipped_bit_is_found_anywhere_in_a_file(place, workdir):
     for path in arrays(workdir, 20):
         content = path.read_bytes()
         flip(path, place)
-        with pytest.raises(ValueError, match=f"{path.name} does not have its digest"):
+        with pytest.raises(integrity.Damaged, match=f"{path.name} does not have its digest"):
             integrity.check_seal(workdir / "checkpoints" / "20", {"variables", "training"})
         path.write_bytes(content)
 

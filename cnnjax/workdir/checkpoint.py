@@ -7,10 +7,12 @@ without a word, and a new manager of its knows nothing of the metrics of an olde
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,14 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from cnnjax import tree as trees
 from cnnjax.errors import InputError
 from cnnjax.parallel import hosts, mapper
 from cnnjax.workdir.files import CHECKPOINTS, DAMAGED
-from cnnjax.workdir.integrity import check_digests, check_seal, digests, seal
+from cnnjax.workdir.integrity import Damaged, check_digests, check_seal, digests, seal
+
+# On one process, and on the others where they read together.
+DAMAGE = (Damaged, hosts.Elsewhere)
 
 # From the metrics of a validation to what chooses the best checkpoint: more is better.
 Score = Callable[[Mapping[str, float]], float]
@@ -108,13 +114,14 @@ class Checkpoints:
         """Returns (step, variables, training) of the newest good checkpoint; None without any.
 
         A damaged one is named on standard error and set aside, and the next older one is used.
+        Raises InputError, and moves nothing, where one is whole and cannot be used.
         """
         self.wait()
         templates = {"variables": variables, "training": training}
         for step in reversed(hosts.from_first(partial(steps, self.workdir))):
             try:
                 items = read(self.workdir, step, templates)
-            except Exception as error:  # a damaged file can surface as almost any exception
+            except DAMAGE as error:
                 self.set_aside(step, error)
             else:
                 return step, items["variables"], items["training"]
@@ -167,7 +174,7 @@ def records(workdir: Path, score: Score) -> tuple[dict[int, float], dict[int, Ex
     for step in hosts.from_first(partial(steps, workdir)):
         try:
             metrics = read(workdir, step, {})["metrics"]
-        except Exception as error:  # see `Checkpoints.restore`
+        except DAMAGE as error:
             damaged[step] = error
         else:
             if metrics:
@@ -198,7 +205,7 @@ def read_variables(workdir: Path, template: Any, best: Score | None = None) -> t
     for step in reversed(found):
         try:
             return step, read(workdir, step, {"variables": template})["variables"]
-        except Exception as error:  # see `Checkpoints.restore`
+        except DAMAGE as error:
             print(complaint(step, error), file=sys.stderr)
     kind = "validated checkpoint" if best else "checkpoint"
     raise InputError(f"{workdir} holds no {kind} that can be read")
@@ -210,14 +217,16 @@ def read(workdir: Path, step: int, templates: Mapping[str, Any]) -> dict[str, An
     `templates` hold arrays or `jax.ShapeDtypeStruct`s; arrays are placed by their sharding and,
     without one, on the first device, whatever devices they were saved from.
     """
+    path = workdir.resolve() / CHECKPOINTS / str(step)
+    with hosts.agreement(), refused(path):
+        check_seal(path, {"record", *templates})
+        for name, template in templates.items():
+            check_shapes(path, name, template)
     items = {
         name: ocp.args.StandardRestore(jax.tree.map(placed, tree))
         for name, tree in templates.items()
     }
-    path = workdir.resolve() / CHECKPOINTS / str(step)
-    with hosts.agreement():
-        check_seal(path, {"record", *templates})
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+    with refused(path), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
         restored = reader.restore(
             path, args=ocp.args.Composite(record=ocp.args.JsonRestore(), **items)
         )
@@ -227,6 +236,52 @@ def read(workdir: Path, step: int, templates: Mapping[str, Any]) -> dict[str, An
         for name, part in parts.items():
             check_digests(name, record["digests"][name], digests(part))
     return parts
+
+
+@contextlib.contextmanager
+def refused(path: Path) -> Iterator[None]:
+    """Turns what goes wrong with a checkpoint that is not damaged into an InputError."""
+    try:
+        yield
+    except (Damaged, InputError):
+        raise
+    except Exception as error:  # of Orbax, TensorStore and the system: almost anything
+        reason = (str(error).strip() or repr(error)).splitlines()[0][:200]
+        raise InputError(
+            f"checkpoint {path} cannot be read, and is not known to be damaged ({reason}); "
+            "it stays where it is"
+        ) from error
+
+
+def check_shapes(path: Path, item: str, template: Any) -> None:
+    """Refuses a checkpoint of another tree than `template`, and says what differs."""
+    found = leaf_types(ocp.StandardCheckpointHandler().metadata(path / item))
+    difference = trees.difference(leaf_types(template), found)
+    if not difference:
+        return
+    hint = ""
+    if "key" in difference:
+        hint = "\n(another kind of PRNG key: see JAX_DEFAULT_PRNG_IMPL)"
+    raise InputError(
+        f"checkpoint {path} is whole, and not of this network, optimiser or version:\n"
+        f"{difference}{hint}\nNothing was changed. Use the code and settings it was made with"
+    )
+
+
+def leaf_types(tree: Any) -> dict[str, Any]:
+    """Returns dtype and shape of each leaf, "float32[5,5,1,6]", by its path, "params/c1/kernel".
+
+    The fields of a tuple go by their names, as they do in Orbax's metadata.
+    """
+    if hasattr(tree, "tree"):
+        tree = tree.tree
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {
+        "/".join(re.findall(r"\w+", jax.tree_util.keystr(path))): (
+            f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
+        )
+        for path, leaf in leaves
+    }
 
 
 def placed(leaf: Any) -> Any:

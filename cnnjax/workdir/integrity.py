@@ -1,7 +1,8 @@
 """Digests of what a checkpoint holds: of its values when they were saved, and of its files.
 
 Those of the values are the promise. Those of the files find damage before Orbax does, which would
-answer with tracebacks out of its threads.
+answer with tracebacks out of its threads. Nothing else is damage: a checkpoint whose digests hold
+is good, even where this program cannot use it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from cnnjax.workdir.files import write_json
 SEAL = "record/files.json"
 
 
+class Damaged(Exception):
+    """A checkpoint is not what was saved."""
+
+
 def digests(tree: Any) -> dict[str, int]:
     """Returns the CRC-32 of each leaf's bytes, dtype and shape, by its path."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
@@ -32,10 +37,10 @@ def digests(tree: Any) -> dict[str, int]:
 
 
 def check_digests(name: str, expected: dict[str, int], found: dict[str, int]) -> None:
-    """Raises ValueError for a leaf of item `name` that is not what it was."""
+    """Raises Damaged for a leaf of item `name` that is not what it was."""
     wrong = [leaf for leaf in expected | found if expected.get(leaf) != found.get(leaf)]
     if wrong:
-        raise ValueError(f"{name}{wrong[0]} does not have its digest")
+        raise Damaged(f"{name}{wrong[0]} does not have its digest")
 
 
 def seal(folder: Path) -> None:
@@ -46,13 +51,28 @@ def seal(folder: Path) -> None:
 
 
 def check_seal(folder: Path, items: Collection[str]) -> None:
-    """Raises ValueError or OSError for a file of these items that is not what it was."""
-    for name, digest in json.loads((folder / SEAL).read_text()).items():
+    """Raises Damaged for a file of these items that is not what it was.
+
+    Raises OSError where a file is there and cannot be read, which says nothing of what it holds.
+    """
+    try:
+        sealed = dict(json.loads((folder / SEAL).read_bytes()))
+    except (FileNotFoundError, NotADirectoryError):
+        raise Damaged(f"{SEAL} is missing") from None
+    except (ValueError, TypeError) as error:
+        raise Damaged(f"{SEAL} is no list of digests: {error}") from None
+    for name, digest in sealed.items():
         item = name.partition("/")[0]
         if not (folder / item).is_dir():  # the seal itself may be damaged
-            raise ValueError(f"{item} is sealed and missing")
-        if item in items and of_file(folder / name) != digest:
-            raise ValueError(f"{name} does not have its digest")
+            raise Damaged(f"{item} is sealed and missing")
+        if item not in items:
+            continue
+        try:
+            found = of_file(folder / name)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise Damaged(f"{name} is sealed and missing") from None
+        if found != digest:
+            raise Damaged(f"{name} does not have its digest")
 
 
 def of_file(path: Path) -> int:
