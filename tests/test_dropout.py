@@ -161,3 +161,7 @@ def test_pieces_of_a_batch_drop_differently():
     assert abs(both - 2 * alone) > 1e-3
     alone, both = losses({**hyper, "dropout_rate": jnp.float32(0)})
     assert both == pytest.approx(2 * alone, rel=1e-5)
+
+
+def test_a_rate_of_zero_needs_no_key():
+    np.testing.assert_array_equal(Dropout(0.0, train=True).apply({}, ONES), ONES)

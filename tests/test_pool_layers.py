@@ -255,3 +255,9 @@ def test_padding_never_wins_a_max_pool(dtype, window):
         for stride, padding in ((1, "same"), (window, 1), (2, "same")):
             found = np.asarray(max_pool(jnp.asarray(x), window, stride, padding))
             np.testing.assert_array_equal(found, np.broadcast_to(x[0, 0, 0, 0], found.shape))
+
+
+@pytest.mark.parametrize("name", GLOBAL_POOLS)
+def test_a_global_pool_is_named_in_what_it_traces_to(name):
+    program = jax.jit(lambda x: GLOBAL_POOLS[name](x)).lower(jnp.ones((1, 2, 2, 1))).compile()
+    assert f'op_name="jit(<lambda>)/global_{name}_pool/' in program.as_text()
