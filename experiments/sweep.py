@@ -93,9 +93,14 @@ def asked(folder: Path):
 
 def work(folder: Path) -> int:
     """Runs trials until there are none, or the process that started this one is gone."""
+    from cnnjax import compiler
     from cnnjax.errors import Failure
     from cnnjax.sweep import record, storage, worker
     from cnnjax.train import stop
+    from cnnjax.workdir import files
+
+    if files.read_json(folder / record.SWEEP)["config"]["deterministic"]:
+        compiler.be_deterministic()
 
     def handle(number: int, _) -> None:
         raise stop.Stopped("Stopped between two steps; the same command goes on.")

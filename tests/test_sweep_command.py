@@ -83,6 +83,17 @@ def test_unusable_arguments_end_in_a_plain_line(arguments, words, tmp_path):
     assert not (tmp_path / "work" / "sweep.json").exists()
 
 
+def test_data_that_cannot_be_had_are_no_trials_fault(tmp_path, monkeypatch):
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # as good as no network
+    said, status = finished(
+        "--config=configs/mnist.py", f"--config.data.data_dir={tmp_path / 'none'}",
+        f"--workdir={tmp_path}", "--space=model.kernel=3|5",
+    )  # fmt: skip
+    assert status == 1 and "Traceback" not in said, said
+    assert "error: worker 0: " in said and "manual_dir" in said and rows(tmp_path) == []
+
+
 def crowd(folder, trials, *more):
     return (
         "--config=tests/tiny.py", "--config.epochs=40.0", "--config.data.examples=200",

@@ -64,12 +64,14 @@ class Crew:
                 process.wait()
 
     def complaints(self) -> list[str]:
-        """Returns the last line of each worker that ended by a failure."""
+        """Returns what each worker said that ended by a failure: its error, or its last line."""
         found = []
         for i, process in enumerate(self.processes):
             if process.poll() not in (None, 0, STOPPED):
                 lines = self.log(i).read_text(errors="replace").strip().splitlines()
-                found.append(f"worker {i}: {lines[-1] if lines else 'no word'} ({self.log(i)})")
+                told = [n for n, line in enumerate(lines) if line.startswith("error: ")]
+                words = " ".join(lines[told[-1] if told else -1 :]).removeprefix("error: ")
+                found.append(f"worker {i}: {words or 'no word'} ({self.log(i)})")
         return found
 
 

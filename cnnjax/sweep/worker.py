@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnjax import config as configuration
-from cnnjax import data
+from cnnjax import data, parallel, platform, tasks
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import load_data
 from cnnjax.sweep import life, locks, plan, record, storage
@@ -68,6 +68,8 @@ def work(
 
     While others are at work it waits, and goes on with what they leave behind when they die.
     """
+    if run is None:
+        check_machine(sweep)
     with locks.shared(folder / ALIVE), programs.shared():
         while go_on():
             task = plan.take(folder, sweep, kept, trials)
@@ -81,6 +83,16 @@ def work(
             print(f"Trial {task.number}: {state}.", flush=True)
 
 
+def check_machine(sweep: Sweep) -> None:
+    """Raises InputError or Failure for what no point is to blame for.
+
+    Data that cannot be had, and an XLA that computes wrong values, would fail every trial.
+    """
+    section = sweep.config["parallel"]
+    platform.require(parallel.mapper(section["mapper"], section["devices"]).platform)
+    data_of(tasks.resolved(sweep.config))
+
+
 def training_run(config: Mapping[str, Any], workdir: Path, judge: life.Judge) -> dict[str, Any]:
     return training.run(config, workdir, judge=judge)
 
@@ -91,6 +103,11 @@ def steps_of(config: Mapping[str, Any]) -> tuple[int, float]:
     dataset = loaded(json.dumps({name: config[name] for name in ("data", "seed", "task")}))
     experiment = prepare(config, dataset, check_parts(config))
     return experiment.steps, len(dataset.train) / config["batch_size"]
+
+
+def data_of(config: Mapping[str, Any]) -> data.Dataset:
+    """Returns the data of a config, which has a task; those of the last call are kept."""
+    return loaded(json.dumps({name: config[name] for name in ("data", "seed", "task")}))
 
 
 @functools.lru_cache(maxsize=1)
