@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from cnnjax import compiler, data, parallel, tree
+from cnnjax import compiler, data, images, parallel, tree
 from cnnjax.errors import InputError
 from cnnjax.evaluation import trained
 from cnnjax.train import run, stop
@@ -250,9 +250,11 @@ def test_preprocessing_is_that_of_the_training_split(finished):
     pixels = dataset.train.images / 255
     expected = (pixels - pixels.mean()) / pixels.std()
     np.testing.assert_allclose(network.preprocess(dataset.train.images), expected, atol=1e-5)
-    plain = trained.preprocessing("unit", dataset.mean, dataset.std)
-    np.testing.assert_allclose(plain(dataset.train.images), pixels, atol=1e-6)
-    assert plain is data.normalize
+    config = {**network.config, "data": {**network.config["data"], "normalize": "unit"}}
+    plain = trained.preprocessing(config, dataset.shape, dataset.mean, dataset.std)
+    ours = images.normalized(dataset.train.images, plain)
+    np.testing.assert_allclose(ours, pixels, atol=1e-6)
+    np.testing.assert_array_equal(ours, data.normalize(dataset.train.images))
 
 
 def test_a_gpu_is_deterministic_by_config_only_where_its_flags_came_in_time(tmp_path, monkeypatch):
