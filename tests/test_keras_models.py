@@ -134,6 +134,38 @@ def test_a_network_of_a_file_trains(tmp_path):
     assert np.abs(mean - variables["batch_stats"]["norm"]["mean"]).max() > 1e-3
 
 
+def tutorial(**conv):
+    """`one_block_cnn` for 6x6 images as Keras has it, except for `conv`."""
+    conv = {"filters": 32, "kernel_size": [3, 3], "activation": "relu"} | conv
+    layers = [record("Conv2D", "conv2d", **conv), record("MaxPooling2D", "pool"),
+              record("Flatten", "flat"), record("Dense", "dense", units=128, activation="relu"),
+              record("Dense", "dense_1", units=10, activation="softmax")]  # fmt: skip
+    draw = np.random.default_rng(0).standard_normal
+    weights = {"conv2d": (3, 3, 1, 32), "dense": (128, 128), "dense_1": (128, 10)}
+    weights = {name: {"kernel": draw(shape), "bias": draw(shape[-1])}
+               for name, shape in weights.items()}  # fmt: skip
+    return sequence(*layers), weights
+
+
+def test_a_named_network_is_held_to_the_config_of_the_file(tmp_path):
+    def named(*model, **fields):
+        path = written(tmp_path / "m.h5", *model)
+        return transfer.load("one_block_cnn", path, input_shape=(6, 6, 1), **fields)
+
+    named(*tutorial())
+    with pytest.raises(InputError, match="act is 'relu' here, there 'tanh' and 'relu'"):
+        named(*tutorial(activation="tanh"))
+    config, weights = tutorial()
+    config["config"]["layers"][1]["class_name"] = "AveragePooling2D"
+    with pytest.raises(InputError, match=r"pool is 'max' here, there 'average'.*pool='average'"):
+        named(config, weights)
+    named(config, weights, pool="average")
+    config, weights = tutorial()
+    config["config"]["layers"].insert(1, record("ReLU", "clip", max_value=0.5))
+    with pytest.raises(InputError, match=r"config is of another function.*Use load\('"):
+        named(config, weights)
+
+
 # The counts are those of ../shared/weights/README.md.
 @pytest.mark.slow
 @pytest.mark.parametrize(

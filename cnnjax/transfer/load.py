@@ -15,7 +15,16 @@ import jax.numpy as jnp
 
 from cnnjax import compiler, models, tree
 from cnnjax.errors import InputError
-from cnnjax.transfer import hdf5, keras, keras_model, keras_names, safetensors, torch, torch_names
+from cnnjax.transfer import (
+    hdf5,
+    keras,
+    keras_agreement,
+    keras_model,
+    keras_names,
+    safetensors,
+    torch,
+    torch_names,
+)
 from cnnjax.transfer.match import Match, Tensors, matched
 from cnnjax.transfer.rules import Rule
 
@@ -77,7 +86,10 @@ def load(
         names = ", ".join(match.fresh)
         log.warning("%s: another number of classes; initialised afresh: %s", path, names)
         leaves |= initialised(match, jax.random.key(0) if key is None else key)
-    return match.network, tree.unflatten({leaf: leaves[leaf] for leaf in match.shapes})
+    variables = tree.unflatten({leaf: leaves[leaf] for leaf in match.shapes})
+    if framework == "keras" and not match.fresh:
+        keras_agreement.check(name, path, match.network, variables, match.input_shape)
+    return match.network, variables
 
 
 def described(
