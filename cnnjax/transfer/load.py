@@ -154,7 +154,7 @@ def format_of(path: str | os.PathLike) -> str:
         try:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
             raise InputError(f"{path} is a damaged zip archive: {error}") from error
         return "keras" if hdf5.ARCHIVED & set(names) else "torch"
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < os.path.getsize(path):
