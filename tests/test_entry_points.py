@@ -123,7 +123,7 @@ WORK = "--workdir=WORK"
         (("train", DIGITS, WORK, "--config.batch_size=x"), "batch_size"),
         (("train", DIGITS, WORK, "--config.batch_size=7,a"), "batch_size"),
         (("train", DIGITS, WORK, "--config.model.name=lenet"), "did you mean lenet5"),
-        (("train", DIGITS, WORK, "--config.model.kernal=3"), "did you mean kernel?"),
+        (("train", DIGITS, WORK, "--config.model.kernal=3"), "did you mean kernel, kernel_init?"),
         (("train", DIGITS, WORK, "--config.model.classes=3"), "the data set has its own"),
         (("train", DIGITS, WORK, "--config.model.units=(1,'a')"), "units[1] must be int, as in"),
         (("train", DIGITS, WORK, "--config.epochs=0.5"), "warmup_epochs=1 is longer than the run"),
