@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging as standard_logging
+import os
+import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +17,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from cnnjax import caches, memory
+from cnnjax import caches, memory, output
 from cnnjax.errors import InputError
 
 START = time.perf_counter()
@@ -24,6 +27,7 @@ FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
     """Runs `main(arguments left after the flags)` and exits with what it returns."""
     memory.use_huge_pages()
+    output.watch()
     app.run(lambda arguments: guarded(main, arguments), flags_parser=parse)
 
 
@@ -34,23 +38,40 @@ def guarded(main: Callable[[Sequence[str]], int | None], arguments: Sequence[str
         hush()
     caches.keep_programs()
     try:
-        return main(arguments[1:])
+        status = main(arguments[1:])
+        sys.stdout.flush()
+        return status
     except InputError as error:
         return refuse(str(error))
-    except BrokenPipeError:
-        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
-        if (reason := out_of_memory(error)) is None:
+        if lost := output.lost(error):
+            return give_up(lost)
+        if (reason := shortage(error)) is None:
             raise
         print(f"error: {reason}", file=sys.stderr)
         return FAILED
 
 
-def out_of_memory(error: Exception) -> str | None:
-    """Returns the sentence for an error that means that memory was short; None for any other."""
+def give_up(lost: output.Lost) -> int:
+    """Ends output that cannot be written; a reader who has closed a pipe needs no word."""
+    output.discard()
+    if lost.errno != errno.EPIPE:
+        print(f"error: standard output cannot be written: {lost.strerror}", file=sys.stderr)
+    return FAILED
+
+
+def shortage(error: Exception) -> str | None:
+    """Returns the sentence for an error that says what there was too little of; None for others.
+
+    TensorStore and XLA say RESOURCE_EXHAUSTED of files as of memory.
+    """
     text = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    for number in (errno.EMFILE, errno.ENFILE):
+        if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
+            limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            return f"more files are open than the {limit} allowed: raise the limit (`ulimit -n`)"
     if isinstance(error, MemoryError):
         return f"not enough memory ({text})"
     if "RESOURCE_EXHAUSTED" in text:

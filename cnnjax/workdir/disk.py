@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from cnnjax import output
 from cnnjax.errors import Failure
 from cnnjax.workdir import checkpoint
 
@@ -23,7 +24,7 @@ def full_disk_is_a_failure(workdir: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not tells_of_a_full_disk(error):
+        if not tells_of_a_full_disk(error) or output.lost(error):
             raise
         checkpoint.clear(workdir)
         steps = checkpoint.steps(workdir)
