@@ -1,1 +1,28 @@
 """Entry points: `python -m experiments.NAME --help`."""
+
+import os
+import signal
+import sys
+from types import FrameType
+
+INTERRUPTED = 130
+
+
+def interrupted(number: int, frame: FrameType | None) -> None:
+    """Answers SIGINT: ends the process at once while modules are imported, else as Python does.
+
+    An exception there may surface in a callback of some library, where it is printed and lost, and
+    the program goes on; and there is nothing yet to clean up.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            os._exit(INTERRUPTED)
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+# Python imports this package before the module that `-m` names, and all that takes long later.
+if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, interrupted)
+    # What came while `launch.run` started the program anew has waited for this.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

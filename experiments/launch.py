@@ -9,6 +9,7 @@ import errno
 import logging as standard_logging
 import os
 import resource
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,14 +20,18 @@ from absl import app, flags, logging
 
 from cnnjax import caches, memory, output
 from cnnjax.errors import InputError
+from experiments import INTERRUPTED
 
 START = time.perf_counter()
-FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
+FAILED, UNUSABLE = 1, 2
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
     """Runs `main(arguments left after the flags)` and exits with what it returns."""
+    # May start the program anew, without this handler of signals until the package is imported.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     memory.use_huge_pages()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     output.watch()
     app.run(lambda arguments: guarded(main, arguments), flags_parser=parse)
 

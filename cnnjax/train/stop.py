@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -18,6 +20,7 @@ from cnnjax.parallel import AXIS, Mapper, hosts
 
 # sysexits.h EX_TEMPFAIL: not finished, but the same command will go on from here.
 STOPPED = 75
+ANSWER = b"\nStopping after this step, with a checkpoint; a second signal ends at once.\n"
 
 
 class Stopped(Exception):
@@ -36,6 +39,9 @@ def requests() -> Iterator[Callable[[], bool]]:
     def handle(number: int, _) -> None:
         asked.append(number)
         restore()
+        # Not by `print`: the signal may have come in the middle of one.
+        with contextlib.suppress(OSError, ValueError):
+            os.write(sys.__stderr__.fileno(), ANSWER)  # pyright: ignore[reportOptionalMemberAccess]
 
     def restore() -> None:
         for number, handler in previous.items():
