@@ -282,3 +282,12 @@ def test_the_rate_of_a_step_follows_the_schedule():
         factor = (0.5, 1)[step] if step < 2 else 0.5 * (1 + math.cos(math.pi * (step - 2) / 6))
         expected = {n: w - 0.2 * factor * gradients[step][n] for n, w in expected.items()}
     np.testing.assert_allclose(params["stem"]["kernel"], expected["stem/kernel"], rtol=2e-5)
+
+
+@pytest.mark.parametrize("name", optim.OPTIMIZERS)
+def test_options_out_of_range_are_refused(name):
+    for field in optim.fields.defaults(optim.OPTIMIZERS[name]):
+        for wrong in (-1.0, float("nan"), *([0.0] if field == "epsilon" else [1.0, 1.5])):
+            with pytest.raises(InputError, match=f"{name}.{field} must"):
+                optim.check(name, **{field: wrong})
+        optim.check(name, **{field: 0.5})

@@ -65,11 +65,19 @@ OPTIMIZERS: Table[Callable[..., optax.GradientTransformation]] = Table(
 # These subtract weight_decay * weight beside the scaled gradient, untouched by its scaling
 # (Loshchilov & Hutter 2019, arXiv 1711.05101); the others add it to the gradient.
 DECOUPLED = ("adamw", "lamb")
+# How much of a running mean stays from step to step.
+SHARES = ("b1", "b2", "momentum", "rho")
 
 
 def check(name: str, **options: Any) -> dict[str, Any]:
     """Returns the options, or raises InputError for a name or option that does not exist."""
-    return fields.checked(f"optimizer {name}", options, fields.defaults(OPTIMIZERS[name]))
+    given = fields.checked(f"optimizer {name}", options, fields.defaults(OPTIMIZERS[name]))
+    for field, value in given.items():
+        if field == "epsilon" and not (0 < value < float("inf")):
+            raise InputError(f"optimizer {name}.epsilon must be above 0; given {value!r}")
+        if field in SHARES and not 0 <= value < 1:
+            raise InputError(f"optimizer {name}.{field} must lie in [0, 1); given {value!r}")
+    return given
 
 
 def optimizer(
