@@ -153,7 +153,7 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
 # Fields that say where or how a run goes, not what it computes: they may change on resuming.
 CHANGEABLE = (
     "data.data_dir", "data.manual_dir", "data.resident", "data.decoders", "parallel", "report",
-    "checkpoint",
+    "checkpoint", "evaluate.batch_size", "evaluate.every_epochs", "nonfinite.patience",
 )  # fmt: skip
 
 
@@ -207,7 +207,8 @@ def check(config: Mapping[str, Any]) -> dict[str, Any]:
             resolved[name] = check_value(name, resolved[name], entry)
             continue
         if not isinstance(resolved[name], Mapping):
-            raise InputError(f"config.{name} is a section: set config.{name}.FIELD")
+            field = f"{name}.name" if "name" in entry else f"{name}.FIELD"
+            raise InputError(f"config.{name} is a section: set config.{field}")
         section = check_names(f"config.{name}", resolved[name], entry, open=name in OPEN)
         for key, field in entry.items():
             section[key] = check_value(f"{name}.{key}", section[key], field)

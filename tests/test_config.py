@@ -138,3 +138,17 @@ def test_a_table_suggests_names_and_refuses_to_lose_an_entry():
         table["avrage"]
     with pytest.raises(ValueError, match="defined twice: max"):
         table.merge({"max": 3})
+
+
+@pytest.mark.parametrize("section", ["optimizer", "model", "schedule"])
+def test_a_word_for_a_section_leads_to_its_name(section):
+    config = configuration.default().to_dict() | {section: "sgd"}
+    with pytest.raises(InputError, match=f"set config.{section}.name"):
+        configuration.check(config)
+
+
+def test_what_changes_nothing_computed_may_change_on_resuming():
+    old = configuration.check(configuration.default())
+    free = changed(evaluate__batch_size=7, evaluate__every_epochs=0.5, nonfinite__patience=3)
+    assert configuration.differences(old, configuration.check(free)) == []
+    assert len(configuration.differences(old, configuration.check(changed(batch_size=7)))) == 1
