@@ -37,6 +37,7 @@ class MobileNet(nn.Module):
 
     Attributes:
       rows: c, n, s: n blocks of c features, the first of which has stride s.
+      stem_stride: 1 for images of 32 pixels.
       width: the paper's alpha, a factor on all features.
       dropout_rate: before the head, in [0, 1].
       symmetric: whether strided convolutions pad a pixel on every side. Else the stem pads as
@@ -51,6 +52,7 @@ class MobileNet(nn.Module):
         (512, 6, 2),
         (1024, 2, 2),
     )
+    stem_stride: int = 2
     width: float = 1.0
     dropout_rate: float = 1e-3
     symmetric: bool = False
@@ -66,9 +68,8 @@ class MobileNet(nn.Module):
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         norm = NORMS[self.norm](train, self.axis_name, epsilon=self.epsilon, momentum=self.momentum)
         unit = partial(ConvBN, norm=norm, act=self.act, dtype=self.dtype)
-        x = unit(int(32 * self.width), 3, 2, padding=1 if self.symmetric else "same", name="stem")(
-            x
-        )
+        padding = 1 if self.symmetric else "same"
+        x = unit(int(32 * self.width), 3, self.stem_stride, padding=padding, name="stem")(x)
         for i, (c, n, s) in enumerate(self.rows, 1):
             for j in range(1, n + 1):
                 x = Block(

@@ -65,6 +65,7 @@ class ResNet(nn.Module):
     Attributes:
       blocks: per stage.
       bottleneck: 1x1, 3x3, 1x1 with four times the features, instead of two 3x3.
+      stem_kernel, stem_stride, stem_pool: 3, 1 and False for images of 32 pixels.
       width: features of the stem; those of the first stage before the fourfold.
       groups, group_width: the first stage's 3x3 has groups * group_width features (ResNeXt's
         "32x4d"); bottlenecks only.
@@ -75,6 +76,9 @@ class ResNet(nn.Module):
     classes: int = 1000
     blocks: tuple[int, ...] = (3, 4, 6, 3)
     bottleneck: bool = True
+    stem_kernel: int = 7
+    stem_stride: int = 2
+    stem_pool: bool = True
     width: int = 64
     groups: int = 1
     group_width: int = 64
@@ -93,8 +97,10 @@ class ResNet(nn.Module):
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         norm = NORMS[self.norm](train, self.axis_name, epsilon=self.epsilon, momentum=self.momentum)
         unit = partial(ConvBN, norm=norm, act=self.act, use_bias=self.conv_bias, dtype=self.dtype)
-        x = unit(self.width, 7, 2, padding=3, name="stem")(x)
-        x = POOLS[self.pool](x, 3, 2, padding=1)
+        kernel, stride = self.stem_kernel, self.stem_stride
+        x = unit(self.width, kernel, stride, padding=kernel // 2, name="stem")(x)
+        if self.stem_pool:
+            x = POOLS[self.pool](x, 3, 2, padding=1)
         for i, count in enumerate(self.blocks):
             features, inner = self.width * 2**i, self.groups * self.group_width * 2**i
             block = partial(Basic, features)
