@@ -251,13 +251,6 @@ def test_what_pytorch_writes_is_read_as_pytorch_reads_it(tmp_path, new):
         np.testing.assert_array_equal(read["model"][key], value.numpy())
 
 
-def test_a_whole_module_is_refused_with_advice(tmp_path):
-    torch = pytest.importorskip("torch", reason="needs PyTorch: make oracles")
-    torch.save(torch.nn.Linear(2, 2), path := tmp_path / "module.pth")
-    with pytest.raises(InputError, match=r"refused torch\.nn.*save\(model\.state_dict"):
-        pickles.load(path)
-
-
 @pytest.mark.parametrize(
     ("file", "tensors", "parameters"),
     [

@@ -69,7 +69,8 @@ import sys
 for name in ("torch", "keras", "tensorflow", "torchvision", "timm"):
     sys.modules[name] = None
 from cnnjax import transfer
-transfer.load("lenet5", {str(shared / "weights" / "lenet5_Death-of-life.pth")!r})
+lenet = {str(shared / "weights" / "lenet5_Death-of-life.pth")!r}
+transfer.load("lenet5", lenet, act="relu", pool="max")
 transfer.load("first_convnet", {str(shared / "weights" / "keras2.3.1_mnist_ikukang.h5")!r})
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
@@ -187,7 +188,7 @@ def test_missing_left_over_and_misshapen_tensors_are_told_by_name_and_shape(save
     lines = [" ".join(line.split()) for line in str(raised.value).splitlines()]
     assert lines[0].endswith("file.safetensors does not hold resnet18 (as torch):")
     assert lines[1:] == [
-        "missing params/stage2_block1/conv1/conv/kernel <- layer2.0.conv1.weight (3, 3, 64, 128) "
+        "missing params/stage2_block1/conv1/conv/kernel <- layer2.0.conv1.weight (128, 64, 3, 3) "
         "near: layer2.0.conv1.weigth",
         "misshapen params/stage3_block2/conv2/norm/bias <- layer3.1.bn2.bias (256,) found (128,)",
         "left over extra.weight (2, 3)",
@@ -247,14 +248,3 @@ def test_a_dense_layer_after_a_flattening_sees_the_maps_in_its_own_order(tmp_pat
     np.testing.assert_allclose(
         maps.reshape(-1) @ kernel, weight @ np.moveaxis(maps, -1, 0).reshape(-1)
     )
-
-
-def test_a_checkpoint_is_searched_for_its_one_dict_of_tensors():
-    one = {"a.weight": np.ones(2)}
-    assert torch.state_dict("f", {"epoch": 3, "model": one, "args": {"lr": 0.1}}) == one
-    both = {"state_dict": one, "ema": {"b.weight": np.ones(2)}}
-    assert torch.state_dict("f", both) == one
-    with pytest.raises(InputError, match="found several: model, ema"):
-        torch.state_dict("f", {"model": one, "ema": one})
-    with pytest.raises(InputError, match="found none"):
-        torch.state_dict("f", {"epoch": 3})

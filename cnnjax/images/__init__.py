@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnnjax.images.description import Description
 from cnnjax.images.preprocessing import (
     Preprocessing,
     as_json,
@@ -15,6 +16,6 @@ from cnnjax.images.presets import PRESETS, preset
 from cnnjax.images.read import read
 
 __all__ = [
-    "PRESETS", "Preprocessing", "as_json", "from_json", "load", "normalized", "preset", "read",
-    "resized", "view",
+    "PRESETS", "Description", "Preprocessing", "as_json", "from_json", "load", "normalized",
+    "preset", "read", "resized", "view",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 import os
@@ -15,25 +16,39 @@ import jax.numpy as jnp
 
 from cnnjax import compiler, models, tree
 from cnnjax.errors import InputError
+from cnnjax.images.description import Description
 from cnnjax.transfer import (
+    choose,
     hdf5,
     keras,
     keras_agreement,
     keras_model,
     keras_names,
+    nearest,
+    ours,
     safetensors,
+    sources,
     torch,
-    torch_names,
+    torch_rules,
 )
 from cnnjax.transfer.match import Match, Tensors, matched
-from cnnjax.transfer.rules import Rule
+from cnnjax.transfer.rules import Rule, in_order
 
 log = logging.getLogger(__name__)
 
-RULES: dict[str, dict[str, list[Rule]]] = {"keras": keras_names.RULES, "torch": torch_names.RULES}
+RULES: dict[str, dict[str, list[Rule]]] = {"keras": keras_names.RULES, "torch": torch_rules.RULES}
 # Sides of images for which a network with a dense layer over its maps may have been made. For the
 # others one side will do that all of them take.
 SIDES, ANY_SIDE = (224, 227, 28, 32), 331
+
+
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """A network from a file: the module, its variables (float32), and what travels with them."""
+
+    module: nn.Module
+    variables: dict[str, Any]
+    description: Description
 
 
 def load(
@@ -44,15 +59,17 @@ def load(
     *,
     input_shape: tuple[int, int, int] | None = None,
     key: jax.Array | None = None,
+    select: str | None = None,
     **fields: Any,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Returns the network `name` and its variables, float32, from the weights in `path`.
 
-    `load(path)`, without a name, rebuilds the network that a file of Keras describes: see
-    `keras_model.load`.
-
-    The format is found from the file's content: `.weights.h5`, `.keras` and `.h5` of Keras, a state
-    dict of PyTorch (either container) or of safetensors. Neither framework is needed.
+    `load(path)` alone rebuilds the network that a file of Keras describes (`keras_model.load`); of
+    files without a graph it finds the network, where they fit exactly one, else the error lists the
+    calls to choose from. The format is found from the file's content: `.weights.h5`, `.keras` and
+    `.h5` of Keras; state dicts, checkpoints and whole modules of PyTorch (either container,
+    TorchScript), safetensors, with PyTorch's names or ours. Neither framework is needed, and
+    nothing in a file is run.
 
     Args:
       classes: None for those of the file. For another number the head starts afresh, from `key`,
@@ -60,27 +77,64 @@ def load(
       dialect: of `models.DIALECTS[name]`; None for the one of the source whose tensors fit.
       input_shape: (height, width, channels), where a dense layer over the maps was made for another
         size than 224, 227, 32 or 28.
-      fields: of the network, on top of the dialect's.
+      select: which of several state dicts in a checkpoint: its key, or a part of it: "ema".
+      fields: of the network, on top of the dialect's. What shapes determine may be left out.
 
     Raises InputError for a file that is damaged, of another format or of another network; a table
-    then shows every tensor that is missing, left over or of another shape.
+    then shows every tensor that is missing, left over or of another shape. What tensors do not tell
+    is said in a warning, or, where it might well be otherwise, must be given.
     """
+    found = read_network(
+        name, path, classes, dialect, input_shape=input_shape, key=key, select=select, **fields
+    )
+    return found.module, found.variables
+
+
+def read_network(
+    name: str | os.PathLike,
+    path: str | os.PathLike | None = None,
+    classes: int | None = None,
+    dialect: str | None = None,
+    *,
+    input_shape: tuple[int, int, int] | None = None,
+    key: jax.Array | None = None,
+    select: str | None = None,
+    **fields: Any,
+) -> Imported:
+    """Returns what `load` does, with the description that travels with the weights."""
     if path is None:
-        return described(name, input_shape)
+        if not os.path.exists(name) and os.fspath(name) in models.MODELS:
+            raise InputError(f"load({os.fspath(name)!r}) needs the path of its weights, too")
+        if format_of(name) == "keras":
+            module, variables = keras_model.load(name, input_shape)
+            return Imported(module, variables, sources.rebuilt(name, module))
+        path, name = name, ""
     name = os.fspath(name)
-    framework, tensors = read(path)
+    if name:
+        models.MODELS[name]  # an unknown name is said before a large file is read
+    framework, tensors = read(path, select)
+    if not name:
+        name = nearest.network(
+            path,
+            tensors,
+            lambda known: rules_for(known, framework, dialect),
+            lambda known, rule: attempt(known, [rule], tensors, classes, input_shape, fields),
+        )
     rules = rules_for(name, framework, dialect)
     if not rules:
         asked = f" in the dialect {dialect}" if dialect else ""
         raise InputError(f"{path} is a {framework} file; none is known for {name}{asked}")
-    sides = SIDES if any(rule.flattens for rule in rules) else [ANY_SIDE]
-    shapes = [input_shape] if input_shape else [(side, side, None) for side in sides]
-    match = best_match(
-        lambda rule, shape: matched(name, classes, rule, shape, fields, tensors), rules, shapes
-    )
-    if difference := tree.difference(match.wanted, match.found, match.sources):
+    notes: tuple[str, ...] = ()
+    if framework == "torch" and rules[-1].names is in_order and rules[-1].dialect is None:
+        fields, input_shape, notes = choose.chosen(
+            name, path, tensors, fields, input_shape, rules[-1]
+        )
+    match = attempt(name, rules, tensors, classes, input_shape, fields)
+    if difference := match.difference():
         speaks = f" (as {match.rule.dialect})" if match.rule.dialect else ""
         raise InputError(f"{path} does not hold {name}{speaks}:\n{difference}")
+    if notes := (*notes, *match.notes):
+        log.warning("%s does not say; assumed: %s", path, "; ".join(notes))
     leaves = {leaf: jnp.asarray(array, jnp.float32) for leaf, array in match.arrays.items()}
     if match.fresh:
         names = ", ".join(match.fresh)
@@ -89,22 +143,29 @@ def load(
     variables = tree.unflatten({leaf: leaves[leaf] for leaf in match.shapes})
     if framework == "keras" and not match.fresh:
         keras_agreement.check(name, path, match.network, variables, match.input_shape)
-    return match.network, variables
+    return Imported(match.network, variables, sources.described(name, path, match, notes))
 
 
-def described(
-    path: str | os.PathLike, input_shape: tuple[int, int, int] | None
-) -> tuple[nn.Module, dict[str, Any]]:
-    """Returns the network that the file itself describes, and its variables."""
-    if not os.path.exists(path) and os.fspath(path) in models.MODELS:
-        raise InputError(f"load({os.fspath(path)!r}) needs the path of its weights, too")
-    if format_of(path) != "keras":
-        raise InputError(f"{path} holds no graph, only tensors: load(NAME, {os.fspath(path)!r})")
-    return keras_model.load(path, input_shape)
+def attempt(
+    name: str,
+    rules: list[Rule],
+    tensors: Tensors,
+    classes: int | None,
+    input_shape: tuple[int, int, int] | None,
+    fields: dict[str, Any],
+) -> Match:
+    """Returns the best match of a file with a network, in any image size that is tried."""
+    sides = SIDES if any(rule.flattens for rule in rules) else [ANY_SIDE]
+    shapes = [input_shape] if input_shape else [(side, side, None) for side in sides]
+    return best_match(
+        lambda rule, shape: matched(name, classes, rule, shape, fields, tensors), rules, shapes
+    )
 
 
 def rules_for(name: str, framework: str, dialect: str | None) -> list[Rule]:
     """Returns the ways in which files of `framework` may hold the network `name`."""
+    if framework == "ours":
+        return [Rule("ours", dialect, in_order, flattens=".*")]
     constructor = models.MODELS[name]
     family = next(f for f in models.FAMILIES if f.MODELS.get(name) is constructor)
     rules = RULES[framework].get(family.__name__.rsplit(".")[-1], [])
@@ -131,14 +192,18 @@ def best_match(attempt: Callable[..., Match], rules: list[Rule], shapes: list[An
     return best[1]
 
 
-def read(path: str | os.PathLike) -> tuple[str, Tensors]:
-    """Returns the framework that wrote a file, "keras" or "torch", and its tensors by name."""
+def read(path: str | os.PathLike, select: str | None = None) -> tuple[str, Tensors]:
+    """Returns whose names a file has, "keras", "torch" or "ours", and its tensors by name.
+
+    `select` chooses among several state dicts in one checkpoint.
+    """
     match format_of(path):
         case "keras":
             return "keras", keras.tensors(path, hdf5.read(path))
         case "safetensors":
-            return "torch", torch.unwrapped(safetensors.read(path))
-    return "torch", torch.read(path)
+            tensors = safetensors.read(path)
+            return ("ours" if ours.own(tensors) else "torch"), tensors
+    return "torch", torch.read(path, select)
 
 
 def format_of(path: str | os.PathLike) -> str:
@@ -154,7 +219,7 @@ def format_of(path: str | os.PathLike) -> str:
         try:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+        except Exception as error:  # a damaged directory can fail in any way at all
             raise InputError(f"{path} is a damaged zip archive: {error}") from error
         return "keras" if hdf5.ARCHIVED & set(names) else "torch"
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < os.path.getsize(path):

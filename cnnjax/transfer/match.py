@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnjax import models, tree
-from cnnjax.transfer import keras, torch
+from cnnjax.transfer import checkpoint, keras, ours, torch
 from cnnjax.transfer.rules import Rule
 
 Tensors = dict[str, np.ndarray]
-FRAMEWORKS: dict[str, ModuleType] = {"keras": keras, "torch": torch}
+FRAMEWORKS: dict[str, ModuleType] = {"keras": keras, "ours": ours, "torch": torch}
 CLASSES, CHANNELS = 1000, 3  # where the file does not tell
 
 
@@ -62,6 +62,8 @@ class Match:
       arrays: leaf -> array in our layout, whatever its shape.
       fresh: leaves that are to be initialised instead.
       left_over: name -> shape of the tensors that nothing asks for.
+      original: name -> shape of all tensors, as the file has them.
+      notes: what was taken for granted, to be said aloud.
     """
 
     rule: Rule
@@ -72,6 +74,8 @@ class Match:
     arrays: Tensors
     fresh: list[str]
     left_over: dict[str, tree.Shape]
+    original: dict[str, tree.Shape]
+    notes: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> dict[str, tree.Shape]:
@@ -80,6 +84,19 @@ class Match:
     @property
     def found(self) -> dict[str, tree.Shape]:
         return {leaf: array.shape for leaf, array in self.arrays.items()} | self.left_over
+
+    def difference(self) -> str:
+        """Returns the table of what does not fit, in the names and shapes of the file."""
+        filed = getattr(FRAMEWORKS[self.rule.framework], "filed", None)
+        if filed is None:
+            return tree.difference(self.wanted, self.found, self.sources)
+        wanted, found = self.wanted, dict(self.found)
+        for leaf, shape in wanted.items():
+            fits = found.get(leaf) == shape
+            wanted[leaf] = filed(shape)
+            if leaf in found:
+                found[leaf] = wanted[leaf] if fits else self.original[self.sources[leaf]]
+        return tree.difference(wanted, found, self.sources)
 
 
 def matched(
@@ -94,12 +111,17 @@ def matched(
 
     `side` is (height, width, channels) of the images; None for the channels of the file.
     """
+    told = rule.inferred(tensors) if rule.inferred else {}
+    fields = dict(rule.fields) | told | fields
     tensors = {re.sub(*rule.renamed, tensor): array for tensor, array in tensors.items()}
     height, width, channels = side
     plan = outline(
         models.build(name, CLASSES, rule.dialect, **fields), (height, width, channels or CHANNELS)
     )
     sources = correspondence(plan, rule, tensors)
+    notes: list[str] = []
+    if rule.framework == "torch" and plan.modules and None not in names_of(plan, rule).values():
+        tensors = unwrapped(plan, sources, tensors, notes)
     into, out = FRAMEWORKS[rule.framework].AXES
     filed = features(plan, sources, tensors, head_of(plan), out) or CLASSES
     channels = channels or features(plan, sources, tensors, next(iter(plan.modules)), into)
@@ -107,9 +129,44 @@ def matched(
     plan = outline(models.build(name, classes or filed, rule.dialect, **fields), shape)
     sources = correspondence(plan, rule, tensors)
     fresh = []
-    if classes not in (None, filed):
+    headless = sources[plan.modules[head_of(plan)][0]] not in tensors
+    if classes is not None and (headless or classes != filed):
         fresh = [leaf for leaf in sources if "head" in leaf.split("/")]
-    return filled(plan, rule, sources, tensors, shape, fresh)
+    return filled(plan, rule, sources, tensors, shape, fresh, notes)
+
+
+def unwrapped(
+    plan: Outline, sources: dict[str, str], tensors: Tensors, notes: list[str]
+) -> Tensors:
+    """Returns the tensors without what a wrapper put before their names, the head by its name.
+
+    Where the head has another name than its source gives it, the one dense layer that is left over
+    is taken for it.
+    """
+    prefix = checkpoint.prefix_of(list(sources.values()), tensors)
+    inner = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+    outer = {n: t for n, t in tensors.items() if not n.startswith(prefix)}
+    head = sources[plan.modules[head_of(plan)][0]].rpartition(".")[0]
+    used = set(sources.values())
+    if f"{head}.weight" not in inner:
+        spare = {n: t for n, t in inner.items() if n not in used} | outer
+        dense = [n for n, t in spare.items() if n.endswith(".weight") and t.ndim == 2]
+        if len(dense) == 1:
+            label = dense[0].rpartition(".")[0]
+            notes.append(f"{label} is the head")
+            pick = {n: t for n, t in spare.items() if n.rpartition(".")[0] == label}
+            inner = {n: t for n, t in inner.items() if n not in pick}
+            inner |= {f"{head}.{n.rpartition('.')[2]}": t for n, t in pick.items()}
+            outer = {n: t for n, t in outer.items() if n not in pick}
+    foreign = [n for n in outer if not re.fullmatch(torch.IGNORED, n)]
+    if foreign:
+        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+        notes.append(f"left aside, not under {prefix}: {', '.join(foreign[:3])}{more}")
+    return inner
+
+
+def names_of(plan: Outline, rule: Rule) -> dict[str, str | None]:
+    return {path: rule.name(path, plan.network) for path in plan.modules}
 
 
 def head_of(plan: Outline) -> str:
@@ -126,7 +183,7 @@ def features(
 
 def correspondence(plan: Outline, rule: Rule, tensors: Tensors) -> dict[str, str]:
     """Returns leaf of ours -> name of its tensor."""
-    named = {path: rule.name(path, plan.network) for path in plan.modules}
+    named = names_of(plan, rule)
     return FRAMEWORKS[rule.framework].correspondence(named, plan.modules, plan.shapes, tensors)
 
 
@@ -137,6 +194,7 @@ def filled(
     tensors: Tensors,
     input_shape: tuple[int, ...],
     fresh: list[str],
+    notes: list[str],
 ) -> Match:
     """Brings every tensor that is there into the layout of its leaf."""
     arranged = FRAMEWORKS[rule.framework].arranged
@@ -154,5 +212,16 @@ def filled(
         for name, tensor in tensors.items()
         if name not in used and not re.fullmatch(ignored, name)
     }
-    network = plan.network
-    return Match(rule, network, input_shape, plan.shapes, sources, arrays, fresh, left_over)
+    original = {name: tensor.shape for name, tensor in tensors.items()}
+    return Match(
+        rule,
+        plan.network,
+        input_shape,
+        plan.shapes,
+        sources,
+        arrays,
+        fresh,
+        left_over,
+        original,
+        tuple(notes),
+    )

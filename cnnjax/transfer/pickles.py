@@ -1,10 +1,11 @@
 """PyTorch's files read without PyTorch: an unpickler that builds tensors and nothing else.
 
 A pickle is a program; `pickle.load` runs whatever its author wrote. Here the only names that a file
-may call are the seven ways in which `torch.save` spells a tensor; every other name is refused
-before anything happens. Tensors become numpy arrays over the file's own storages, so views of one
-storage stay views. Both containers are read: the zip archive (PyTorch 1.6 and later) and the
-sequence of pickles before it. The device a tensor was saved from is ignored.
+may call are the ways in which `torch.save` spells a tensor, and stand-ins for what lies beside in
+checkpoints (`inert`); every other call is refused before anything happens. Tensors become numpy
+arrays over the file's own storages, so views of one storage stay views. Both containers are read:
+the zip archive (PyTorch 1.6 and later) and the sequence of pickles before it. The device a tensor
+was saved from is ignored.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import ml_dtypes
 import numpy as np
 
 from cnnjax.errors import InputError
+from cnnjax.transfer import inert
+from cnnjax.transfer.inert import Callee
 
 ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -76,6 +79,10 @@ def load_zip(file: BinaryIO) -> Any:
         roots = [n[: -len("data.pkl")] for n in archive.namelist() if n.endswith("/data.pkl")]
         if len(roots) != 1:
             raise InputError("no data.pkl in it: a zip archive, but not one of torch.save")
+        size = os.fstat(file.fileno()).st_size
+        stored = [m for m in archive.infolist() if m.compress_type == zipfile.ZIP_STORED]
+        if sum(member.file_size for member in stored) > size:
+            raise InputError("its members overlap: they are larger than the archive")
         root, storages = roots[0], {}
 
         def read(name: str) -> bytes:
@@ -142,19 +149,16 @@ def typed(storage: np.ndarray, dtype: np.dtype, count: int) -> np.ndarray:
 class TensorUnpickler(pickle.Unpickler):
     """Builds dicts, lists, tuples, numbers, strings and, through `find`, arrays."""
 
-    def __init__(self, file: BinaryIO | mmap.mmap, find: FindStorage):
+    def __init__(self, file: io.BytesIO | mmap.mmap, find: FindStorage):
+        size = len(file) if isinstance(file, mmap.mmap) else file.getbuffer().nbytes
+        inert.check(cast(BinaryIO, file), size)
         super().__init__(cast(BinaryIO, file), encoding="utf-8")
         self.find = find
 
     def find_class(self, module: str, name: str) -> Any:
         if module in STORAGE_MODULES and name in STORAGES:
             return name
-        if (module, name) not in ALLOWED:
-            raise InputError(
-                f"refused {module}.{name}: only tensors are read from a pickle; "
-                "torch.save(model.state_dict(), path) writes such a file"
-            )
-        return ALLOWED[module, name]
+        return ALLOWED.get((module, name)) or inert.stand_in(module, name)
 
     def persistent_load(self, pid: Any) -> np.ndarray:
         """Returns the storage that ("storage", type, key, device, elements, view) names."""
@@ -163,12 +167,6 @@ class TensorUnpickler(pickle.Unpickler):
             raise InputError(f"refused the persistent object {tag!r} of type {kind!r}")
         bounds = None if not view or view[0] is None else (view[0][1], view[0][2])
         return self.find(STORAGES[kind], str(key), int(count), bounds)
-
-
-class Callee:
-    """What a pickle may call. Without attributes, so that a pickle cannot set any on it."""
-
-    __slots__ = ()
 
 
 class RebuildTensor(Callee):
@@ -205,4 +203,5 @@ ALLOWED: dict[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_tensor"): RebuildTensor(),
     ("torch._utils", "_rebuild_tensor_v2"): RebuildTensor(),
     ("torch._utils", "_rebuild_parameter"): RebuildParameter(),
+    **inert.CALLS,
 }

@@ -24,6 +24,12 @@ class Rule:
         kernels fit one size of images, and torch orders them otherwise.
       ignored: pattern of the source's names that may be left over.
       renamed: (pattern, replacement) for names of older files.
+      fields: of the network, that these names stand for besides their dialect.
+      doubtful: fields that tensors do not tell, and whose defaults are no more common than other
+        values: they must be given.
+      assumed: fields whose defaults are taken, and said aloud, where none are given.
+      inferred: (tensors of the file) -> fields that shapes determine.
+      preprocessing: name of a preset in `images.presets`, of the weights that come so.
     """
 
     framework: str
@@ -32,6 +38,11 @@ class Rule:
     flattens: str = ""
     ignored: str = ""
     renamed: tuple[str, str] = ("$^", "")
+    fields: tuple[tuple[str, Any], ...] = ()
+    doubtful: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+    inferred: Callable[[Any], dict[str, Any]] | None = None
+    preprocessing: str = ""
 
     def name(self, path: str, net: Any) -> str | None:
         """Returns the source's name of the module `path`.

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from cnnjax.errors import InputError
-from cnnjax.transfer import pickles
+from cnnjax.transfer import checkpoint, pickles
 
 LEAVES = {
     "kernel": "weight",
@@ -19,40 +17,12 @@ LEAVES = {
     "var": "running_var",
 }
 AXES = (1, 0)  # of input and output features in a kernel
-WRAPPERS = ("module.", "_orig_mod.", "model.")  # DataParallel, torch.compile, Lightning
-IGNORED = r".*\.num_batches_tracked"
+IGNORED = r"(.*\.)?num_batches_tracked|n_averaged"
 
 
-def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Returns the tensors of the state dict in the file, in its order."""
-    return unwrapped(state_dict(path, pickles.load(path)))
-
-
-def state_dict(path: str | os.PathLike, saved: Any) -> dict[str, np.ndarray]:
-    """Returns the dict of tensors in a checkpoint, which may hold other things besides."""
-    tensors = tensors_of(saved)
-    if tensors:
-        return tensors
-    inner = {k: tensors_of(v) for k, v in saved.items()} if isinstance(saved, Mapping) else {}
-    inner = {k: v for k, v in inner.items() if v}
-    if len(inner) == 1 or "state_dict" in inner:
-        return inner.get("state_dict") or next(iter(inner.values()))
-    found = f"several: {', '.join(map(str, inner))}" if inner else "none"
-    raise InputError(f"{path}: one dict of tensors by name is wanted, found {found}")
-
-
-def tensors_of(saved: Any) -> dict[str, np.ndarray]:
-    if not isinstance(saved, Mapping):
-        return {}
-    return {k: v for k, v in saved.items() if isinstance(k, str) and isinstance(v, np.ndarray)}
-
-
-def unwrapped(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns the tensors without a prefix that a wrapper put before every name."""
-    for prefix in WRAPPERS:
-        if tensors and all(name.startswith(prefix) for name in tensors):
-            return unwrapped({name.removeprefix(prefix): t for name, t in tensors.items()})
-    return tensors
+def read(path: str | os.PathLike, select: str | None = None) -> dict[str, np.ndarray]:
+    """Returns the tensors of the one state dict in the file, or of the one `select` names."""
+    return checkpoint.state_dict(path, pickles.load(path), select)
 
 
 def correspondence(
@@ -69,14 +39,36 @@ def correspondence(
       modules: path -> leaves.
     """
     del shapes
-    theirs = dict.fromkeys(name.rpartition(".")[0] for name in tensors)
-    unnamed = iter([module for module in theirs if module not in named.values()])
+    kinds = kinds_of(tensors)
+    taken = set(named.values())
+    # In the order of the file; one that is alphabetical has "classifier" before "features".
+    weighted = sorted((m for m in kinds if kinds[m] and m not in taken), key=lambda m: -kinds[m])
+    unnamed = {
+        True: iter(weighted),
+        False: iter([m for m in kinds if not kinds[m] and m not in taken]),
+    }
     sources = {}
     for path, module in named.items():
-        module = next(unnamed, path) if module is None else module
+        if module is None:
+            module = next(unnamed[modules[path][0].endswith("kernel")], path)
         for leaf in modules[path]:
             sources[leaf] = f"{module}.{LEAVES[leaf.rpartition('/')[2]]}"
     return sources
+
+
+def kinds_of(tensors: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """Returns module -> 2 for a convolution, 1 for a dense layer, 0 for a normalisation."""
+    kinds: dict[str, int] = {}
+    for name, tensor in tensors.items():
+        module, _, last = name.rpartition(".")
+        if last == "weight" and tensor.ndim:
+            kinds[module] = min(tensor.ndim, 3) - 1
+    return kinds
+
+
+def filed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the shape that a file has of a leaf of ours: HWIO as OIHW, dense IO as OI."""
+    return (*shape[:1:-1][:2], *shape[:2]) if len(shape) == 4 else shape[::-1]
 
 
 def arranged(tensor: np.ndarray, shape: tuple[int, ...], channels: int | None) -> np.ndarray:

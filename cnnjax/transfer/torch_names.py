@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from cnnjax.transfer.rules import Rule, in_order, in_stage, place
+from cnnjax.transfer.rules import in_stage, place
 
 UNITS = {"conv": 0, "norm": 1}  # a convolution and its normalisation, neighbours in a Sequential
 INCEPTION_STEM = ("1a", "2a", "2b", "3b", "4a")
@@ -243,36 +243,13 @@ def nasnet(path: str, net: Any) -> str:
     return f"{cell}.{re.sub(r'/norm', '.bn_sep_', rest)}"
 
 
-OLD_DENSENET = (r"\.(norm|conv)\.(\d)\.", r".\1\2.")
-RULES = {
-    "alexnet": [
-        Rule("torch", "torch", alexnet, flattens="fc1"),
-        Rule("torch", "paper", in_order, flattens="fc1"),
-    ],
-    "densenet": [Rule("torch", d, densenet, renamed=OLD_DENSENET) for d in ("torch", "timm")],
-    "googlenet": [
-        Rule("torch", d, googlenet, flattens=r"aux\d/fc", ignored=r"aux[12]\..*")
-        for d in ("torch", "paper")
-    ],
-    "inception_resnet_v2": [Rule("torch", "timm", inception_resnet_v2)],
-    "inception_v3": [
-        Rule("torch", d, inception_v3, ignored=r"AuxLogits\..*") for d in ("torch", "timm")
-    ],
-    "lenet": [Rule("torch", None, in_order, flattens=".*")],
-    "mobilenet": [Rule("torch", "timm", mobilenet_v1)],
-    "mobilenet_v2": [
-        Rule("torch", "torch", mobilenet_v2),
-        Rule("torch", "timm", mobilenet_v2_timm),
-    ],
-    "nasnet": [Rule("torch", "timm", nasnet)],
-    "resnet": [Rule("torch", d, resnet) for d in ("torch", "timm")],
-    "resnet_cifar": [Rule("torch", "torch", resnet_cifar)],
-    "resnet_v2": [Rule("torch", "timm", resnet_v2)],
-    "squeezenet": [Rule("torch", "torch", squeezenet)],
-    "tutorial": [Rule("torch", None, in_order, flattens=".*")],
-    "vgg": [
-        Rule("torch", "torch", vgg, flattens="fc1"),
-        Rule("torch", "timm", vgg_timm),
-    ],
-    "xception": [Rule("torch", "timm", xception)],
-}
+def mobilenet_kuangliu(path: str, net: Any) -> str:
+    """The names of github.com/kuangliu/pytorch-cifar."""
+    outside = {"stem/conv": "conv1", "stem/norm": "bn1", "head": "linear"}
+    if path in outside:
+        return outside[path]
+    stage, block, rest = place(path)
+    number = sum(n for _, n, _ in net.rows[: stage - 1]) + block - 1
+    unit, part = rest.split("/")
+    kind = "conv" if part == "conv" else "bn"
+    return f"layers.{number}.{kind}{1 if unit == 'depthwise' else 2}"
