@@ -181,8 +181,6 @@ def check(file: BinaryIO, size: int) -> None:
         if file.tell() - start > LARGEST:
             raise InputError(f"its pickle is longer than {LARGEST >> 20} MiB without its tensors")
         opcode, argument = operation(file)
-        if opcode in UNUSED:
-            raise InputError(f"refused {opcode} in a pickle: torch.save writes none")
         if opcode.endswith("PUT") and argument > count:
             raise InputError(f"a pickle that names its {argument}th value of {count}")
         if opcode == "FRAME" and argument > size:
@@ -198,5 +196,7 @@ def operation(file: BinaryIO) -> tuple[str, Any]:
     known = pickletools.code2op.get(code.decode("latin1"))
     if known is None:
         raise InputError("its pickle ends early, or is damaged")
+    if known.name in UNUSED:
+        raise InputError(f"refused {known.name} in a pickle: torch.save writes none")
     argument = known.arg.reader(file) if known.arg else None
     return known.name, argument

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -11,6 +13,7 @@ import safetensors
 
 from cnnjax.errors import InputError
 
+LONGEST = 16 << 20  # bytes of a header: a hundred thousand tensors
 DTYPES = {
     "BF16": np.dtype(ml_dtypes.bfloat16),
     "BOOL": np.dtype(np.bool_),
@@ -27,10 +30,14 @@ DTYPES = {
 
 def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Returns tensor name -> array. (`safetensors.numpy` cannot read bfloat16.)"""
+    content = Path(path).read_bytes()
+    if (length := int.from_bytes(content[:8], "little")) > LONGEST:
+        raise InputError(f"{path}: a header of {length:,} bytes; at most {LONGEST:,} are read")
     try:
-        entries = safetensors.deserialize(Path(path).read_bytes())
+        entries = safetensors.deserialize(content)
     except safetensors.SafetensorError as error:
         raise InputError(f"{path} is not a safetensors file, or damaged: {error}") from error
+    unique(path, content[8 : 8 + length])
     for name, entry in entries:
         if entry["dtype"] not in DTYPES:
             raise InputError(f"{path}: {name} is of type {entry['dtype']}, which is not supported")
@@ -38,6 +45,17 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
         name: np.frombuffer(entry["data"], DTYPES[entry["dtype"]]).reshape(entry["shape"])
         for name, entry in sorted(entries, key=lambda item: natural(item[0]))
     }
+
+
+def unique(path: str | os.PathLike, header: bytes) -> None:
+    """Refuses a header with two entries of one name, of which the library would take one."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            raise InputError(f"{path}: a header with two entries of one name")
+        return dict(pairs)
+
+    json.loads(header, object_pairs_hook=once)
 
 
 def natural(name: str) -> list[tuple[int, str]]:
