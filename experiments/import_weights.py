@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
             array.size for name, array in tensors.items() if not name.endswith(STATISTICS)
         ),
     }
-    given = (NAME.value, path) if NAME.value else (path,)
+    given: tuple[Any, ...] = (NAME.value, path) if NAME.value else (path,)
     try:
         found = transfer.read_network(*given, select=SELECT.value)
         facts["call"] = call(*given)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import pickletools
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -21,6 +21,7 @@ ADVICE = (
 )
 LARGEST = 64 << 20  # bytes of one pickle without the storages of its tensors
 UNUSED = {"BYTEARRAY8", "EXT1", "EXT2", "EXT4", "INST", "OBJ", "NEXT_BUFFER", "READONLY_BUFFER"}
+OPERATIONS = {operation.code.encode("latin1"): operation for operation in pickletools.opcodes}
 
 
 class Refusing(type):
@@ -111,7 +112,7 @@ class Rebuilt(Callee):
     def __call__(self, kind: Any, *_: Any) -> Any:
         if not isinstance(kind, Refusing):
             raise InputError("refused copyreg._reconstructor of something that is no class")
-        return kind.__new__(kind)
+        return cast(Any, kind).__new__(kind)
 
 
 class Encoded(Callee):
@@ -193,7 +194,7 @@ def check(file: BinaryIO, size: int) -> None:
 def operation(file: BinaryIO) -> tuple[str, Any]:
     """Returns the name and the argument of the next operation of a pickle."""
     code = file.read(1)
-    known = pickletools.code2op.get(code.decode("latin1"))
+    known = OPERATIONS.get(code)
     if known is None:
         raise InputError("its pickle ends early, or is damaged")
     if known.name in UNUSED:

@@ -128,7 +128,9 @@ def convnets(found: Plain) -> Iterator[Candidate]:
                     continue
                 if size != 2 and not pool_last and len(blocks) == 1:
                     continue  # pools nothing
-                chosen = {"blocks": tuple(tuple(f for f, _ in block) for block in blocks)}
+                chosen: dict[str, Any] = {
+                    "blocks": tuple(tuple(f for f, _ in block) for block in blocks)
+                }
                 chosen |= fields | {"padding": padding, "pool_last": pool_last}
                 same = len(set(kernels)) == 1
                 chosen |= {"kernel": kernels[0]} if same else {"kernels": kernels}
