@@ -2,7 +2,7 @@
 
     python -m experiments.benchmark --data_dir=DIR      everything
     python -m experiments.benchmark --quick             a look at LeNet-5
-    python -m experiments.benchmark --work= --readme    the README's table, from what is stored
+    python -m experiments.benchmark --work= --readme    the documents' tables, from what is stored
 
 Every contestant has its own process and computes only in its turn. Results are stored in the place
 of those of the same work and device. Exits with 1 where a contestant failed.
@@ -33,13 +33,16 @@ PRECISION = flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16"], "
 DATA_DIR = flags.DEFINE_string("data_dir", "", "Where TFDS has MNIST; else pixels are random.")
 DEVICE = flags.DEFINE_string("device", "", "What this ran on, as the table should say it.")
 OUTPUT = flags.DEFINE_string("output", "docs/benchmark.json", "The stored results.")
-README = flags.DEFINE_bool("readme", False, "Write README.md's table from the stored results.")
+README = flags.DEFINE_bool(
+    "readme", False, "Write the tables of README.md and docs/speed.md from what is stored."
+)
 QUICK = flags.DEFINE_bool("quick", False, "A smoke run; stored only where --output is given.")
 
 HASTE: dict[str, Any] = {
     "work": list(works.QUICK), "rounds": 2, "seconds": 0.05, "starts": 1, "repeats": 1,
 }  # fmt: skip
-PAGE = Path("README.md")
+# Where the tables stand: the short one, and all of it.
+PAGES = {Path("README.md"): True, Path("docs/speed.md"): False}
 WIDTH = 200  # of the table, in characters, where there is no terminal
 
 
@@ -53,7 +56,8 @@ def main(arguments: Sequence[str]) -> int:
     if not store.parent.is_dir():
         return launch.refuse(f"--output: the folder {store.parent} does not exist")
     if README.value:
-        table.written(PAGE.read_text(), [])  # refuses now what it would refuse at the end
+        for page in PAGES:
+            table.written(page.read_text(), [])  # refuses now what it would refuse at the end
     new, kept = [], records.read(store)
     for record in measured() if given("work") else ():
         new, kept = [*new, record], records.add(kept, [record])
@@ -61,7 +65,8 @@ def main(arguments: Sequence[str]) -> int:
             files.write_json(store, kept)
     show(table.drawn(new))
     if README.value:
-        PAGE.write_text(table.written(PAGE.read_text(), kept))
+        for page, brief in PAGES.items():
+            page.write_text(table.written(page.read_text(), kept, brief))
     return 1 if table.failures(new) else 0
 
 

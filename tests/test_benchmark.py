@@ -117,10 +117,18 @@ def test_the_readme_gets_a_table_per_run_between_its_markers():
             table.written(half, stored)
 
 
-def test_the_readme_shows_what_is_stored():
-    store, page = ROOT / "docs" / "benchmark.json", (ROOT / "README.md").read_text()
-    if store.exists() and table.BEGIN in page:
-        assert table.written(page, records.read(store)) == page
+@pytest.mark.parametrize(("name", "brief"), [("README.md", True), ("docs/speed.md", False)])
+def test_the_documents_show_what_is_stored(name, brief):
+    page = (ROOT / name).read_text()
+    assert table.written(page, records.read(ROOT / "docs" / "benchmark.json"), brief) == page
+
+
+def test_the_short_table_has_a_row_for_each_work_of_the_newest_run():
+    ours, theirs = {"train": [0.1, 0.3, 0.2]}, {"train": [0.4, 0.6, 0.2]}
+    stored = [record({"cnnjax": ours, "flax": theirs}, device=device) for device in "AB"]
+    text = table.short(stored)
+    assert text.count("| lenet5, 100 of 28x28x1 | 200 ms | 2.00 |") == 1
+    assert "B, " not in text and table.short([]) == ""  # of two runs of one day, the first
 
 
 # Of a step of those that pretend.

@@ -1,4 +1,4 @@
-"""The benchmark as a table, for the terminal and for the README."""
+"""The benchmark as a table: whole for the terminal and docs/speed.md, short for the README."""
 
 from __future__ import annotations
 
@@ -139,15 +139,19 @@ def against(ours: list[float], theirs: list[float]) -> str:
     return spread(found, "") if found else ""
 
 
-def caption(run: dict[str, Any]) -> str:
+def caption(run: dict[str, Any], brief: bool = False) -> str:
     """Returns where, when and how the rows of a table were measured."""
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     peak = max(run["peak"].values()) / 1e9
-    return (
-        f"{run['device']}, {run['date']}, {run['precision']}; {versions}. Medians (and quartiles) "
-        f"of {run['rounds']} rounds in turn; matmul peak {three(peak)} GFLOP/s. The last columns "
-        f"are times or bytes of theirs over ours, round by round: above 1 {OURS} needs less."
+    how = (
+        f"Medians of {run['rounds']} rounds in turn; ratios are times or bytes of theirs over "
+        f"ours: above 1 {OURS} needs less."
+        if brief
+        else f"Medians (and quartiles) of {run['rounds']} rounds in turn; matmul peak "
+        f"{three(peak)} GFLOP/s. The last columns are times or bytes of theirs over ours, round by "
+        f"round: above 1 {OURS} needs less."
     )
+    return f"{run['device']}, {run['date']}, {run['precision']}; {versions}. {how}"
 
 
 def runs(stored: Sequence[Record]) -> list[tuple[dict[str, Any], list[Record]]]:
@@ -175,17 +179,60 @@ def markdown(stored: Sequence[Record]) -> str:
         titles = columns(group)
         head, body = header(titles), [row for record in group for row in rows(record, titles)]
         lines = [head, ["---", "---", *["---:"] * (len(head) - 2)], *body]
-        parts += [caption(run), "\n".join(f"| {' | '.join(line)} |" for line in lines)]
+        parts += [caption(run), piped(lines)]
     return "\n\n".join(parts)
 
 
-def written(text: str, stored: Sequence[Record]) -> str:
-    """Returns `text` with the tables between its two markers."""
+# What the short table has of each work: its column, whether ours or a ratio, and of what.
+BRIEF = (
+    ("step", "train", milliseconds),
+    ("inference", "forward", milliseconds),
+    ("memory", "memory", mebibytes),
+)
+MOST = 10  # rows of the short table
+
+
+def short(stored: Sequence[Record]) -> str:
+    """Returns one table of the newest run that measured steps, a row per work."""
+    stepped = [record for record in stored if records.best(record, TITLES[0], "train")]
+    if not stepped:
+        return ""
+    run, group = max(runs(stepped), key=lambda entry: entry[0]["date"])
+    others = columns(group)[1:]
+    head = ["network"]
+    for name, _, _ in BRIEF:
+        head += [f"{name}: {OURS}", *(f"{title} / {OURS}" for title in others)]
+    body = []
+    for record in group[:MOST]:
+        cells = [name_of(record)]
+        for _, key, show in BRIEF:
+            ours = records.best(record, TITLES[0], key)
+            theirs = [records.best(record, title, key) for title in others]
+            cells.append(show(record, [quartiles(ours)[1]]) if ours else "")
+            cells += [middle(ours, values) if ours and values else "" for values in theirs]
+        body.append(cells)
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+    return f"{caption(run, brief=True)}\n\n{piped(lines)}"
+
+
+def piped(lines: Sequence[Sequence[str]]) -> str:
+    """Returns the lines of a table in Markdown."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def middle(ours: list[float], theirs: list[float]) -> str:
+    """Returns the median of the ratios."""
+    found = records.ratios(ours, theirs)
+    return three(quartiles(found)[1]) if found else ""
+
+
+def written(text: str, stored: Sequence[Record], brief: bool = False) -> str:
+    """Returns `text` with the tables, or the short one, between its two markers."""
     if BEGIN not in text or END not in text:
         raise InputError(f"the text lacks the lines {BEGIN!r} and {END!r}")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{markdown(stored)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{short(stored) if brief else markdown(stored)}\n{END}{after}"
 
 
 def drawn(stored: Sequence[Record]):
