@@ -22,7 +22,7 @@ def get_config(text=None):
     config.model.name = arguments.model
     config.data.name, config.data.normalize = "mnist", "unit"
     config.report.every_steps = 100
-    RECIPES.get(arguments.model, lenet5)(config)
+    RECIPES.get(arguments.model, usual)(config)
     if arguments.quick:
         quick(config)
     return config
@@ -39,6 +39,11 @@ def quick(config):
 
 def lenet5(config):
     config.model.act, config.model.pool = "relu", "max"
+    usual(config)
+
+
+def usual(config):
+    """For networks without a recipe of their own: it sets no field of the network."""
     config.data.normalize = "standard"
     config.epochs, config.batch_size = 12.0, 128
     config.optimizer.learning_rate = 2e-3
