@@ -154,8 +154,8 @@ def concatenated(compiled: Compile, size: int) -> bool:
 
 
 def reassembled(compiled: Compile, rows: int) -> bool:
-    """On four devices, or as many as there are."""
-    devices = jax.devices()[:4]
+    """On four devices of this process, or as many as there are."""
+    devices = jax.local_devices()[:4]
     count, period = len(devices), rows + 3
 
     def widened(x):

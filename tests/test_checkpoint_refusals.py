@@ -97,13 +97,33 @@ def test_a_file_that_the_system_does_not_give(interrupted, monkeypatch, code, na
     assert kept(interrupted) == before
 
 
-@pytest.mark.parametrize("error", [RuntimeError("no such codec"), MemoryError(), KeyError("x")])
+@pytest.mark.parametrize("error", [RuntimeError("no such codec"), KeyError("x")])
 def test_a_library_that_cannot_read(interrupted, monkeypatch, error):
     def restore(*args, **fields):
         raise error
 
     monkeypatch.setattr(ocp.Checkpointer, "restore", restore)
     refuse(interrupted, "it stays where it is")
+
+
+def test_a_checkpoint_that_a_run_removes_meanwhile_is_passed_over(interrupted, monkeypatch, capsys):
+    *_, older, newest = checkpoint.steps(interrupted)
+    away = interrupted / "away"
+    usual = ocp.Checkpointer.restore
+
+    def restore(self, path, *args, **fields):
+        if path.name == str(newest) and path.exists():
+            path.rename(away)
+        return usual(self, path, *args, **fields)
+
+    monkeypatch.setattr(ocp.Checkpointer, "restore", restore)
+    template = {"params": {}, "batch_stats": {}}
+    monkeypatch.setattr(checkpoint, "check_shapes", lambda *unused: None)
+    with pytest.raises(InputError):  # of the older one, whose tree is another than the template
+        checkpoint.read_variables(interrupted, template)
+    assert f"checkpoint {newest} is damaged (removed meanwhile)" in capsys.readouterr().err
+    away.rename(interrupted / "checkpoints" / str(newest))
+    assert older < newest
 
 
 def test_the_run_goes_on_once_the_cause_is_gone(interrupted, monkeypatch, capsys):

@@ -7,12 +7,10 @@ without a word, and a new manager of its knows nothing of the metrics of an olde
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,10 +18,10 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from cnnjax import tree as trees
 from cnnjax.errors import InputError
 from cnnjax.parallel import hosts, mapper
 from cnnjax.workdir.files import CHECKPOINTS, DAMAGED
+from cnnjax.workdir.fitness import check_shapes, refused
 from cnnjax.workdir.integrity import Damaged, check_digests, check_seal, digests, seal
 
 # On one process, and on the others where they read together.
@@ -236,52 +234,6 @@ def read(workdir: Path, step: int, templates: Mapping[str, Any]) -> dict[str, An
         for name, part in parts.items():
             check_digests(name, record["digests"][name], digests(part))
     return parts
-
-
-@contextlib.contextmanager
-def refused(path: Path) -> Iterator[None]:
-    """Turns what goes wrong with a checkpoint that is not damaged into an InputError."""
-    try:
-        yield
-    except (Damaged, InputError):
-        raise
-    except Exception as error:  # of Orbax, TensorStore and the system: almost anything
-        reason = (str(error).strip() or repr(error)).splitlines()[0][:200]
-        raise InputError(
-            f"checkpoint {path} cannot be read, and is not known to be damaged ({reason}); "
-            "it stays where it is"
-        ) from error
-
-
-def check_shapes(path: Path, item: str, template: Any) -> None:
-    """Refuses a checkpoint of another tree than `template`, and says what differs."""
-    found = leaf_types(ocp.StandardCheckpointHandler().metadata(path / item))
-    difference = trees.difference(leaf_types(template), found)
-    if not difference:
-        return
-    hint = ""
-    if "key" in difference:
-        hint = "\n(another kind of PRNG key: see JAX_DEFAULT_PRNG_IMPL)"
-    raise InputError(
-        f"checkpoint {path} is whole, and not of this network, optimiser or version:\n"
-        f"{difference}{hint}\nNothing was changed. Use the code and settings it was made with"
-    )
-
-
-def leaf_types(tree: Any) -> dict[str, Any]:
-    """Returns dtype and shape of each leaf, "float32[5,5,1,6]", by its path, "params/c1/kernel".
-
-    The fields of a tuple go by their names, as they do in Orbax's metadata.
-    """
-    if hasattr(tree, "tree"):
-        tree = tree.tree
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {
-        "/".join(re.findall(r"\w+", jax.tree_util.keystr(path))): (
-            f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
-        )
-        for path, leaf in leaves
-    }
 
 
 def placed(leaf: Any) -> Any:
