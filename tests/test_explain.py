@@ -1,5 +1,6 @@
 """Explanations of functions whose answer is known, and the pictures of a tiny run."""
 
+import dataclasses
 import functools
 
 import jax
@@ -14,6 +15,7 @@ from cnnjax.errors import InputError
 from cnnjax.evaluation import trained
 from cnnjax.explain import activation, attribution, methods, pictures, sanity, units
 from cnnjax.structure import graph as graphs
+from cnnjax.tasks import TASKS
 from cnnjax.train import run
 from tests import tiny
 
@@ -201,3 +203,12 @@ def test_images_of_one_name_do_not_overwrite_each_other(network, tmp_path):
         Image.new("L", (16, 16), 90).save(tmp_path / folder / "x.png")
     files = [tmp_path / "a" / "x.png", tmp_path / "b" / "x.png"]
     assert [s.name for s in pictures.subjects(network, files, 1, False)] == ["x", "x-2"]
+
+
+def test_the_heat_of_a_class_is_refused_where_a_run_has_another_task(network, tmp_path):
+    images = pictures.subjects(network, [], 1, False)
+    other = dataclasses.replace(network, task=TASKS["localization"])
+    with pytest.raises(InputError, match="has another task: its layers are shown by animation"):
+        list(pictures.drawn(other, "grad_cam", images, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+    assert list(pictures.drawn(other, "maps", images, tmp_path / "out"))

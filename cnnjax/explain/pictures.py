@@ -17,6 +17,7 @@ from cnnjax.evaluation.trained import Trained
 from cnnjax.explain import animate, draw, methods, sanity, sheets
 from cnnjax.explain.methods import METHODS, Question
 from cnnjax.structure import graph as graphs
+from cnnjax.tasks import TASKS
 
 # Images of the test split among which units look for what excites them.
 MOST_IMAGES = 2000
@@ -77,6 +78,11 @@ def drawn(
     Raises InputError for a layer, a class or a method that does not exist, before anything is
     computed.
     """
+    if method in METHODS and network.task is not TASKS["classification"]:
+        raise InputError(
+            f"{method} explains the score of a class, and this run has another task: "
+            f"its layers are shown by {', '.join(sorted(SHEETS))}"
+        )
     question = methods.question(
         network.module, network.variables, network.preprocess, network.shape,
         layer if (method in METHODS and METHODS[method].layered) or method in BY_LAYER else None,
