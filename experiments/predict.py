@@ -91,9 +91,11 @@ def files_of(argument: str) -> list[Path]:
     if path.exists() or not glob.has_magic(argument):
         return [path]
     matches = sorted(glob.glob(str(path), recursive=True), key=natural)
-    if not matches:
-        raise InputError(f"nothing matches {argument}")
-    return [file for match in matches if Path(match).is_file() for file in [Path(match)]]
+    files = [Path(match) for match in matches if Path(match).is_file()]
+    if not files:
+        only = "; it matches directories, which are read by their name" if matches else ""
+        raise InputError(f"no file matches {argument}{only}")
+    return files
 
 
 def as_json(answers: Iterator[tuple[Path, Any]], task: Any) -> None:

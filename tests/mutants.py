@@ -42,6 +42,7 @@ TESTS = {
     "data/prepare": ("prepare", "prepare_failures", "caches"),
     "evaluation/": ("evaluate", "images_read", "images_preprocessing", "tasks"),
     "images/": ("images_read", "images_preprocessing"),
+    "kernels/": ("kernels", "correlate", "conv_layers", "pool_layers"),
     "layers/": ("compose_layers", "conv_layers", "residual_units", "models"),
     "layers/activation": ("activation_layers",),
     "layers/adaptive": ("models", "build"),
@@ -70,7 +71,9 @@ TESTS = {
     "workdir/checkpoint": ("checkpoint", "resume"),
     "workdir/environment": ("run", "platform"),
 }
-ROOMS = ("train", "evaluation", "data", "augment", "layers", "transfer", "workdir", "parallel")
+ROOMS = (
+    "train", "evaluation", "data", "augment", "kernels", "layers", "transfer", "workdir", "parallel"
+)  # fmt: skip
 LIMIT, PATIENCE = 0.1, 300  # what may survive; seconds that the tests of one mutant may take
 
 
@@ -182,6 +185,8 @@ def main() -> int:
     given, start = asked.parse_args(), time.monotonic()
     paths = [p for p in sources() if not given.only or p.startswith(tuple(given.only))]
     drawn = draw(mutations(paths), given.seed)[: given.count or None]
+    if not drawn:
+        sys.exit(f"there is nothing to change under {', '.join(given.only)}")
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         os.environ["CNNJAX_TEST_CACHE"] = f"{folder}/cache"  # what is not changed compiles once
         copies: queue.Queue[Path] = queue.Queue()

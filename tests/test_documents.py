@@ -82,7 +82,9 @@ def checkout(tmp_path_factory):
     "line",
     [pytest.param(c, marks=pytest.mark.slow) if is_long(c) else c for c in COMMANDS],
 )
-def test_the_command_runs(line, checkout, shared):
+def test_the_command_runs(line, checkout, request):
+    if "mnist" in line:
+        request.getfixturevalue("shared")
     words = shlex.split(line)
     for workdir, overrides in SHORTER.items():
         if f"--workdir={workdir}" in words and "experiments.predict" not in words:

@@ -70,7 +70,7 @@ def test_a_pattern_and_commas(workdir, pictures):
     ]  # fmt: skip
     assert 0 <= float(rows[0]["probability"]) <= 1 and rows[0]["error"] == ""
     nothing = command("predict", f"--workdir={workdir}", pictures / "*.jpg")
-    assert nothing.returncode == 2 and "nothing matches" in nothing.stderr
+    assert nothing.returncode == 2 and "no file matches" in nothing.stderr
 
 
 def test_batches_give_what_single_images_give(workdir, pictures):
