@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from cnnjax import paths
+from cnnjax.errors import InputError
 from experiments import launch, processes
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Directory of the run.")
@@ -22,6 +24,8 @@ JSON = flags.DEFINE_bool("json", False, "Print one JSON object.")
 def main(arguments: Sequence[str]) -> int:
     launch.no_arguments(arguments)
     workdir = launch.existing_workdir(WORKDIR.value)
+    if DATA_DIR.value and not paths.expanded(DATA_DIR.value).is_dir():
+        raise InputError(f"--data_dir={DATA_DIR.value} is no folder: give the one of the TFDS sets")
     processes.join()
     from rich.console import Console
     from rich.table import Table
@@ -31,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     from cnnjax.evaluation.evaluate import evaluator
 
     network = trained.load(workdir, CHECKPOINT.value)
-    dataset = trained.load_data(network.config, DATA_DIR.value)
+    dataset = trained.stored_data(network.config, DATA_DIR.value)
     trained.check_data(network, dataset)
     split = getattr(dataset, SPLIT.value)
     mapper = parallel.mapper()

@@ -18,7 +18,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from cnnjax import caches, memory, output
+from cnnjax import caches, memory, output, paths
 from cnnjax.errors import InputError
 from experiments import INTERRUPTED
 
@@ -124,9 +124,10 @@ def existing_workdir(value: str | None) -> Path:
     """Returns the --workdir of a run that exists."""
     if not value:
         raise InputError("--workdir=DIR is missing: the directory of a run")
-    if not Path(value).is_dir():
+    path = paths.expanded(value)
+    if not path.is_dir():
         raise InputError(f"workdir {value} does not exist")
-    return Path(value)
+    return path
 
 
 def no_arguments(arguments: Sequence[str]) -> None:

@@ -11,7 +11,6 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
@@ -60,6 +59,7 @@ def studied(name: str) -> int:
     """Trains what is missing, and writes NAME.md and NAME.svg."""
     import dataclasses
 
+    from cnnjax import paths
     from cnnjax.sweep import plots, study, study_page
     from cnnjax.train import programs, run
 
@@ -67,7 +67,7 @@ def studied(name: str) -> int:
     if SEEDS.value:
         what = dataclasses.replace(what, seeds=SEEDS.value)
     study.check(what)
-    folder = Path(WORKDIR.value or f"runs/studies/{name}")
+    folder = paths.expanded(WORKDIR.value or f"runs/studies/{name}")
     every = list(study.runs(what, folder))
     with programs.shared():
         for number, (point, seed, config, workdir) in enumerate(every, 1):
@@ -78,7 +78,7 @@ def studied(name: str) -> int:
     verdict = study.answer(what, made)
     date = datetime.date.today().isoformat()
     page = study_page.markdown(name, what, found, made, verdict, machine(), date)
-    pages = Path(PAGES.value)
+    pages = paths.expanded(PAGES.value)
     pages.mkdir(parents=True, exist_ok=True)
     (pages / f"{name}.md").write_text(page)
     (pages / f"{name}.svg").write_text(plots.drawn(study_page.drawing, what, made))

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from absl import flags
 
+from cnnjax import paths
 from experiments import configuration, launch
 
 CONFIG = configuration.define()
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         return launch.refuse("--workdir=DIR is missing: the folder of the sweep")
     import jax
 
-    folder = Path(WORKDIR.value)
+    folder = paths.expanded(WORKDIR.value)
     if WORKER.value:
         return work(folder)
     # Checking shapes takes no device; those are for the workers.
@@ -80,7 +81,7 @@ def asked(folder: Path):
         if not (folder / record.SWEEP).exists():
             raise InputError("--space='FIELD=VALUES ...' is missing: what the sweep varies")
         return record.load(folder, STORAGE.value)
-    config = configs.check(config)
+    config = paths.located(configs.check(config))
     found = points.check_space(space.read(SPACE.value), config)
     command = tuple(a for a in sys.argv[1:] if a.lstrip("-").startswith("config"))
     most = int(found.size) if SAMPLER.value == "grid" and found.size < 1e9 else 20

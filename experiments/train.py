@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
@@ -21,16 +20,17 @@ def main(arguments: Sequence[str]) -> int:
     launch.no_arguments(arguments)
     if not WORKDIR.value:
         return launch.refuse("--workdir=DIR is missing: where this run keeps its results")
-    from cnnjax import compiler
+    from cnnjax import compiler, paths
     from cnnjax.errors import Failure
     from cnnjax.train import run, stop
 
     config = configuration.value(CONFIG)
     if config.get("deterministic") is True:
         compiler.be_deterministic()
+    workdir = paths.expanded(WORKDIR.value)
     processes.join()
     try:
-        run.run(config, Path(WORKDIR.value), launch.seconds(), ignore_platform=IGNORE.value)
+        run.run(config, workdir, launch.seconds(), ignore_platform=IGNORE.value)
     except stop.Stopped as stopped:
         print(stopped)
         return stop.STOPPED

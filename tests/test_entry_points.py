@@ -141,6 +141,7 @@ WORK = "--workdir=WORK"
         (("train", DIGITS, WORK, "--confg.seed=1"), "confg"),
         (("evaluate", "--workdir=/none"), "workdir /none does not exist"),
         (("evaluate", "--workdir=EMPTY"), "is not a run's workdir"),
+        (("evaluate", "--workdir=TRAINED", "--data_dir=/none"), "--data_dir=/none is no folder"),
         (("predict", "--workdir=TRAINED"), "name at least one image file"),
         (("predict", "--workdir=TRAINED", "none.png"), "none.png does not exist"),
         (("predict", "--workdir=TRAINED", "README.md"), "README.md is not an image"),

@@ -22,7 +22,7 @@ from pathlib import Path
 from rich import console as rich_console
 from rich import progress as rich_progress
 
-from cnnjax import caches
+from cnnjax import caches, paths
 from cnnjax.data import archives, builder, download
 from cnnjax.errors import InputError, nearest
 from cnnjax.registry import Table
@@ -74,7 +74,7 @@ def prepare(
     if (found := find(name, root)) is not None:
         return found
     recipe, target = _recipe(name, root)
-    manual = Path(manual_dir).expanduser() if manual_dir else None
+    manual = paths.expanded(manual_dir) if manual_dir else None
     if manual is not None and not manual.is_dir():
         raise InputError(f"manual_dir {manual} is no directory; it should hold {_files(recipe)}")
     folder = root / "downloads" / recipe.name
@@ -107,10 +107,10 @@ def data_directory(data_dir: str | os.PathLike | None) -> Path:
     """
     asked = data_dir or os.environ.get("TFDS_DATA_DIR")
     try:
-        return Path(asked or "~/tensorflow_datasets").expanduser()
-    except RuntimeError:
+        return paths.expanded(asked or "~/tensorflow_datasets")
+    except InputError:
         if asked:
-            raise InputError(f"{asked} is in a home, which this user does not have") from None
+            raise
         return caches.folder() / "tensorflow_datasets"
 
 

@@ -14,6 +14,7 @@ from flax import linen as nn
 
 from cnnjax import config as configuration
 from cnnjax import data, images, models, tasks
+from cnnjax.data import prepare
 from cnnjax.errors import InputError
 from cnnjax.workdir import checkpoint
 from cnnjax.workdir.files import CONFIG, DATASET, read_json
@@ -82,6 +83,21 @@ def load_data(config: Mapping[str, Any], data_dir: str | None = None) -> data.Da
     )
     tasks.check_targets(name, task, dataset)
     return dataset
+
+
+def stored_data(config: Mapping[str, Any], data_dir: str | None = None) -> data.Dataset:
+    """Returns the data set of a run that was trained; nothing is fetched, and no folder made.
+
+    Raises InputError where `data_dir`, or else the place of the config, does not hold the set.
+    """
+    name, place = config["data"]["name"], data_dir or config["data"]["data_dir"]
+    if name not in data.DATASETS and not prepare.is_prepared(name, place or None):
+        where = prepare.data_directory(place or None)
+        raise InputError(
+            f"{where} holds no prepared {name}, which this run was trained on; "
+            "experiments.evaluate --data_dir=DIR reads it from elsewhere"
+        )
+    return load_data(config, data_dir)
 
 
 def preprocessing(

@@ -40,7 +40,7 @@ class Subject:
 def subjects(network: Trained, files: Sequence[Path], count: int, invert: bool) -> list[Subject]:
     """Returns the images of files, or the first `count` of the test split."""
     if not files:
-        split = trained.load_data(network.config).test
+        split = trained.stored_data(network.config).test
         names = network.class_names
         return [
             Subject(f"test{i}", split.images[i], names[int(split.targets["label"][i])])
@@ -175,7 +175,7 @@ def journey(network: Trained, question: Question, image: Subject, layer: str | N
 
 
 def patches(network, question, images, layer, key):
-    pixels = trained.load_data(network.config).test.images[:MOST_IMAGES]
+    pixels = trained.stored_data(network.config).test.images[:MOST_IMAGES]
     for name in sheets.hierarchy(question, layer):
         yield name.replace("/", "_"), sheets.patches(question, network.variables, pixels, name)
 

@@ -34,7 +34,7 @@ def filters(workdir: Path, index: int = 0) -> Figure:
     Raises InputError where the workdir holds no network that begins with a convolution.
     """
     network = trained.load(workdir)
-    split = trained.load_data(network.config).test
+    split = trained.stored_data(network.config).test
     image = split.images[index : index + 1]
     name, params = first_convolution(network)
     maps = feature_maps(network, name, image)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnjax import config as configuration
-from cnnjax import tasks
+from cnnjax import paths, tasks
 from cnnjax.errors import InputError, nearest
 from cnnjax.sweep.points import check_space
 from cnnjax.sweep.space import Space, from_entries
@@ -164,7 +164,7 @@ def begin(folder: Path, sweep: Sweep, widen: bool = False) -> tuple[Sweep, Sweep
 
 def differences(before: Sweep, now: Sweep, widen: bool) -> list[str]:
     """Returns "what: before, now after" for all that makes `now` another sweep."""
-    found = configuration.differences(before.config, now.config)
+    found = configuration.differences(*(paths.located(s.config) for s in (before, now)))
     for name in ("seeds", "sampler", "pruner", "metric", "draw"):
         old, new = getattr(before, name), getattr(now, name)
         if old != new:

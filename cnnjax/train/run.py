@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from cnnjax import caches, compiler, data, platform, tasks, tree
+from cnnjax import caches, compiler, data, paths, platform, tasks, tree
 from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import load_data, preprocessing
@@ -44,7 +44,7 @@ def run(
     when the loss stays infinite or not a number, when copies on several devices differ, and when
     the disk is full, and, before any data are read, where XLA computes wrong values.
     """
-    config = tasks.resolved(configuration.check(config))
+    config = paths.located(tasks.resolved(configuration.check(config)))
     mapper = check_parts(config)
     with full_disk_is_a_failure(workdir), contextlib.ExitStack() as claim:
         finished = hosts.from_first(partial(begin, config, workdir, claim))
@@ -115,7 +115,7 @@ def begin(
     claim.enter_context(files.claim(workdir))
     if not (workdir / files.CONFIG).exists():
         return None
-    before = configuration.completed(files.read_json(workdir / files.CONFIG))
+    before = paths.located(configuration.completed(files.read_json(workdir / files.CONFIG)))
     changed = configuration.differences(before, config)
     if changed:
         raise InputError(
