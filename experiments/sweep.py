@@ -103,11 +103,8 @@ def work(folder: Path) -> int:
     if files.read_json(folder / record.SWEEP)["config"]["deterministic"]:
         compiler.be_deterministic()
 
-    def handle(number: int, _) -> None:
-        raise stop.Stopped("Stopped between two steps; the same command goes on.")
-
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
+        signal.signal(number, worker.leave)
     # Its standard input is a pipe that ends with whoever started it.
     watched = sys.stdin is not None and not sys.stdin.isatty()
 

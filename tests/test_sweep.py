@@ -1,6 +1,7 @@
 """Sweeps of toy runs, which take no time: what becomes of each trial, whoever dies."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -96,6 +97,26 @@ def test_a_stop_leaves_the_trial_for_the_next(tmp_path):
         swept(tmp_path, sweep(), 2, stops)
     found = swept(tmp_path, sweep(), 2)
     assert [r["state"] for r in found] == ["done", "done"] and found[0]["begun"] == 2
+
+
+def test_a_stop_before_the_first_step_blames_no_point(tmp_path):
+    def stops(config):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except Exception:
+            raise ValueError("a library's words for it") from None
+
+    def says_so(config):
+        raise Stopped("asked")
+
+    before = signal.signal(signal.SIGTERM, worker.leave)
+    try:
+        for asked, error in ((stops, SystemExit), (says_so, Stopped)):
+            with pytest.raises(error):
+                swept(tmp_path, sweep(), 1, size=asked)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert swept(tmp_path, sweep(), 1)[0]["state"] == "done"
 
 
 def test_a_trial_that_kills_its_workers_is_given_up(tmp_path):

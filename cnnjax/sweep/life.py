@@ -20,6 +20,7 @@ from cnnjax.errors import Failure, InputError
 from cnnjax.sweep import plan, record, storage
 from cnnjax.sweep.points import applied
 from cnnjax.sweep.record import Sweep
+from cnnjax.train import stop
 from cnnjax.workdir import files
 from cnnjax.workdir.disk import tells_of_a_full_disk
 
@@ -85,7 +86,7 @@ def live(folder: Path, sweep: Sweep, kept: Any, task: plan.Task, run: Run, size:
     config = applied(sweep.config, task.point)
     try:
         steps, epoch = size(config)
-    except (OSError, MemoryError):
+    except (OSError, MemoryError, stop.Stopped):
         raise
     except Exception as error:
         diary.end(plan.INFEASIBLE, {plan.REASON: reason(error)})

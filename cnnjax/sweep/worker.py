@@ -15,7 +15,7 @@ from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import load_data
 from cnnjax.sweep import life, locks, plan, record, storage
 from cnnjax.sweep.record import Sweep
-from cnnjax.train import programs
+from cnnjax.train import programs, stop
 from cnnjax.train import run as training
 from cnnjax.train.experiment import check_parts, prepare
 from cnnjax.workdir import files
@@ -81,6 +81,14 @@ def work(
             with task.claim:
                 state = life.live(folder, sweep, kept, task, run or training_run, size or steps_of)
             print(f"Trial {task.number}: {state}.", flush=True)
+
+
+def leave(number: int, _: Any) -> None:
+    """Ends a worker on a signal that comes where nothing is being trained.
+
+    Not by an Exception: whoever catches those would blame the point at hand.
+    """
+    raise SystemExit(stop.STOPPED)
 
 
 def check_machine(sweep: Sweep) -> None:
