@@ -202,7 +202,7 @@ def test_images_of_one_name_do_not_overwrite_each_other(network, tmp_path):
         (tmp_path / folder).mkdir()
         Image.new("L", (16, 16), 90).save(tmp_path / folder / "x.png")
     files = [tmp_path / "a" / "x.png", tmp_path / "b" / "x.png"]
-    assert [s.name for s in pictures.subjects(network, files, 1, False)] == ["x", "x-2"]
+    assert [s.name for s in pictures.subjects(network, files, 1, False)] == ["x", "x_2"]
 
 
 def test_the_heat_of_a_class_is_refused_where_a_run_has_another_task(network, tmp_path):

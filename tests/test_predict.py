@@ -124,3 +124,9 @@ def test_predict_sees_what_evaluate_saw(tmp_path):
     seen = predict.read_image(files[0], network.preprocessing)
     assert any((image == seen).all() for s in ("train", "validation", "test")
                for image in getattr(dataset, s).images)  # fmt: skip
+
+
+def test_no_picture_takes_the_place_of_another():
+    taken = set()
+    names = [predict.unique(name, taken) for name in ("x", "x", "x_2", "x", "y")]
+    assert names == ["x", "x_2", "x_2_2", "x_3", "y"]

@@ -134,7 +134,11 @@ def walk(
 
 def directories(path: Path) -> list[Path]:
     """Returns the directories in a directory, naturally sorted, without litter."""
-    entries = (Path(entry.path) for entry in os.scandir(path) if entry.is_dir())
+    try:
+        with os.scandir(path) as found:
+            entries = [Path(entry.path) for entry in found if entry.is_dir()]
+    except OSError as error:
+        raise InputError(f"{printable(path)} cannot be listed: {error.strerror}") from None
     return sorted((p for p in entries if not is_litter(p.name)), key=lambda p: natural(p.name))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def inspect(folder: Folder) -> list[Seen]:
     """Reads every file of a folder, in parallel, with a progress bar; in the folder's order."""
     root = folder.path if folder.path.is_dir() else folder.path.parent
     todo = [
-        (file, printable(file.relative_to(root)), split, label)
+        (file, printable(Path(os.path.relpath(file, root))), split, label)
         for split, examples in folder.splits.items()
         for file, label in zip(examples.files, examples.labels, strict=True)
     ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -125,14 +125,19 @@ def write_pictures(
 
     A name that several files share gets a number.
     """
+    taken: set[str] = set()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for file, one in zip(files, seen, strict=True):
+            picture = task.draw(Image.fromarray(one.pixels), one.prediction, one.facts)
+            picture.save(folder / f"{unique(printable(Path(file).stem), taken)}.png")
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}") from None
-    names = collections.Counter()
-    for file, one in zip(files, seen, strict=True):
-        picture = task.draw(Image.fromarray(one.pixels), one.prediction, one.facts)
-        stem = printable(Path(file).stem)
-        names[stem] += 1
-        number = f"_{names[stem]}" if names[stem] > 1 else ""
-        picture.save(folder / f"{stem}{number}.png")
+
+
+def unique(name: str, taken: set[str]) -> str:
+    """Returns the name, with a number where it is taken, and takes it."""
+    names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
+    found = next(n for n in names if n not in taken)
+    taken.add(found)
+    return found

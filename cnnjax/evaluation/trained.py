@@ -28,6 +28,7 @@ class Trained:
       task: what it has learnt.
       preprocessing: from an image file to the module's input.
       step: training steps behind the variables.
+      dataset: what dataset.json says of the data that it was trained on.
     """
 
     task: tasks.Task
@@ -38,6 +39,7 @@ class Trained:
     class_names: tuple[str, ...]
     config: dict[str, Any]
     step: int
+    dataset: dict[str, Any]
 
     @property
     def preprocess(self) -> Callable[[jax.Array], jax.Array]:
@@ -143,13 +145,24 @@ def load(workdir: Path, which: str = "auto") -> Trained:
         record = images.from_json(stored["preprocessing"])
     else:
         record = preprocessing(config, shape, stored["mean"], stored["std"])
-    return Trained(task, module, variables, record, shape, class_names, config, step)
+    return Trained(task, module, variables, record, shape, class_names, config, step, stored)
 
 
 def check_data(network: Trained, dataset: data.Dataset) -> None:
-    """Refuses a data set that is not what the network was trained for."""
+    """Refuses a data set that is not what the network was trained on.
+
+    Were its splits drawn anew, images of the training split could lie in the test split now.
+    """
     if dataset.shape != network.shape or dataset.class_names != network.class_names:
         raise InputError(
             f"the run was trained on {network.shape} images of {len(network.class_names)} classes; "
             f"{dataset.name} now has {dataset.shape} images of {dataset.classes} classes"
+        )
+    now = {"examples": {s: len(getattr(dataset, s)) for s in network.dataset["examples"]}}
+    now |= {"mean": list(dataset.mean), "std": list(dataset.std)}
+    changed = configuration.differences({name: network.dataset[name] for name in now}, now)
+    if changed:
+        raise InputError(
+            f"{dataset.name} is not what the run was trained on ({'; '.join(changed)}): with other "
+            "images the splits are others, too, and a test would count images of the training"
         )

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
+from cnnjax import data
 from cnnjax.errors import InputError, nearest
 from cnnjax.evaluation import predict, trained
 from cnnjax.evaluation.trained import Trained
@@ -40,27 +41,24 @@ class Subject:
 def subjects(network: Trained, files: Sequence[Path], count: int, invert: bool) -> list[Subject]:
     """Returns the images of files, or the first `count` of the test split."""
     if not files:
-        split = trained.stored_data(network.config).test
+        split = test_split(network)
         names = network.class_names
         return [
             Subject(f"test{i}", split.images[i], names[int(split.targets["label"][i])])
             for i in range(min(count, len(split)))
         ]
-    found, taken = [], set()
+    found, taken = [], set[str]()
     for file in files:
-        name = next(n for n in numbered(file.stem) if n not in taken)
-        taken.add(name)
+        name = predict.unique(file.stem, taken)
         found.append(Subject(name, predict.read_image(file, network.preprocessing, invert)))
     return found
 
 
-def numbered(name: str) -> Iterator[str]:
-    """Yields the name, and then the name with numbers: files of two folders may share one."""
-    yield name
-    number = 2
-    while True:
-        yield f"{name}-{number}"
-        number += 1
+def test_split(network: Trained) -> data.Split:
+    """Returns the test split that the network has not been trained on."""
+    dataset = trained.stored_data(network.config)
+    trained.check_data(network, dataset)
+    return dataset.test
 
 
 def drawn(
@@ -175,7 +173,7 @@ def journey(network: Trained, question: Question, image: Subject, layer: str | N
 
 
 def patches(network, question, images, layer, key):
-    pixels = trained.stored_data(network.config).test.images[:MOST_IMAGES]
+    pixels = test_split(network).images[:MOST_IMAGES]
     for name in sheets.hierarchy(question, layer):
         yield name.replace("/", "_"), sheets.patches(question, network.variables, pixels, name)
 

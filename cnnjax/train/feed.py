@@ -61,7 +61,10 @@ def feed(config: Mapping[str, Any], split: data.Split, mapper: Mapper) -> Feed:
     """Returns the feed of a config; on accelerators, a split that fits is put on each of them."""
     wanted, steps = config["data"]["resident"], config["parallel"]["steps_per_call"]
     accelerated = mapper.platform != "cpu"
-    lies_there = wanted == "yes" or (wanted == "auto" and accelerated and fits(split, mapper))
+    # A streamed set stays where it is unless told otherwise: the host could not hold it.
+    streamed = isinstance(split.images, data.Files)
+    auto = wanted == "auto" and accelerated and not streamed and fits(split, mapper)
+    lies_there = wanted == "yes" or auto
     if steps > 1 and not lies_there:
         raise InputError(
             f"parallel.steps_per_call={steps} needs the data on the devices: data.resident=yes"
@@ -76,7 +79,7 @@ def feed(config: Mapping[str, Any], split: data.Split, mapper: Mapper) -> Feed:
         mapper.part(config["batch_size"]), order_of(config, split),
     )  # fmt: skip
     images = None
-    if isinstance(split.images, data.Files) and not resident:
+    if streamed and not resident:
         images = data.ahead(split.images, places, config["data"]["decoders"])
     return Feed(split, mapper, resident, steps, places, images)
 
