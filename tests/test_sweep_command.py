@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from cnnjax.sweep import crew
 from cnnjax.workdir import checkpoint
 from tests import postgres_server
 
@@ -174,12 +173,3 @@ def test_the_files_that_start_workers_are_well_formed(name):
     ).stdout
     for flag in re.findall(r"^ .*--(\w+)=", path.read_text(), re.MULTILINE):
         assert f"--{flag}:" in known or f"--[no]{flag}:" in known, flag
-
-
-def test_workers_share_gpus_evenly():
-    alone = crew.environments(2, ["0", "1", "2"])
-    assert alone == [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]
-    shared = crew.environments(3, ["0", "5"])
-    assert [own["CUDA_VISIBLE_DEVICES"] for own in shared] == ["0", "5", "0"]
-    assert {own["XLA_PYTHON_CLIENT_PREALLOCATE"] for own in shared} == {"false"}
-    assert crew.environments(2, []) == [{}, {}]

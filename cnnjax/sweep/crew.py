@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnnjax.sweep import record
+from cnnjax.sweep import life, record
 from cnnjax.train.stop import STOPPED
 
 
@@ -22,10 +22,13 @@ class Crew:
         self.command, self.folder = command, folder
         self.environments = environments(count, gpus())
         (folder / record.LOGS).mkdir(exist_ok=True)
+        # Of each worker: where its log began, and its deaths in a row without a trial begun.
+        self.offsets, self.deaths = [0] * count, [0] * count
         self.processes = [self.start(i) for i in range(count)]
 
     def start(self, index: int) -> subprocess.Popen:
         with open(self.log(index), "a") as log:
+            self.offsets[index] = log.tell()
             return subprocess.Popen(
                 self.command,
                 stdin=subprocess.PIPE,
@@ -40,14 +43,35 @@ class Crew:
         return self.folder / record.LOGS / f"{socket.gethostname()}-{os.getpid()}-{index}.log"
 
     def replace_dead(self) -> int:
-        """Starts anew whoever a signal has ended, and returns how many live."""
+        """Starts anew whoever a signal has ended, and returns how many live.
+
+        Who dies again and again before a trial has begun is not started any more.
+        """
         for i, process in enumerate(self.processes):
-            status = process.poll()
-            if status is not None and (status < 0 or status > 128):
-                name = signal.Signals(-status if status < 0 else status - 128).name
-                print(f"Worker {i} was ended by {name}; another goes on.", file=sys.stderr)
-                self.processes[i] = self.start(i)
+            name = ended_by(process.poll())
+            if name is None or self.deaths[i] >= life.DEATHS:
+                continue
+            self.deaths[i] = 0 if self.began(i) else self.deaths[i] + 1
+            if self.deaths[i] >= life.DEATHS:
+                print(f"Worker {i} was {self.hopeless(name)}.", file=sys.stderr)
+                continue
+            print(f"Worker {i} was ended by {name}; another goes on.", file=sys.stderr)
+            if process.stdin:
+                process.stdin.close()
+            self.processes[i] = self.start(i)
         return sum(process.poll() is None for process in self.processes)
+
+    def began(self, index: int) -> bool:
+        """Returns whether a worker has begun a trial since it was started, by its log."""
+        with open(self.log(index), "rb") as log:
+            log.seek(self.offsets[index])
+            return any(line.startswith(life.BEGINS.encode()) for line in log)
+
+    def hopeless(self, name: str) -> str:
+        return (
+            f"ended by {name} {life.DEATHS} times in a row before it began a trial, and is not "
+            "started again; is the memory too small?"
+        )
 
     def stop(self, patience: float = 120.0) -> None:
         """Asks all to save and end, and waits; ends those that do not."""
@@ -71,8 +95,21 @@ class Crew:
                 lines = self.log(i).read_text(errors="replace").strip().splitlines()
                 told = [n for n, line in enumerate(lines) if line.startswith("error: ")]
                 words = " ".join(lines[told[-1] if told else -1 :]).removeprefix("error: ")
+                if self.deaths[i] >= life.DEATHS:
+                    words = self.hopeless(f"{ended_by(process.poll())}")
                 found.append(f"worker {i}: {words or 'no word'} ({self.log(i)})")
         return found
+
+
+def ended_by(status: int | None) -> str | None:
+    """Returns the signal that an exit status tells of, as a shell writes it or as Python does."""
+    if status is None or 0 <= status <= 128:
+        return None
+    number = -status if status < 0 else status - 128
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}" if status < 0 else None
 
 
 def gpus() -> list[str]:
@@ -83,9 +120,9 @@ def gpus() -> list[str]:
     if shutil.which("nvidia-smi") is None:
         return []
     listed = subprocess.run(("nvidia-smi", "-L"), capture_output=True, text=True)
-    return (
-        [f"{i}" for i, _ in enumerate(listed.stdout.splitlines())] if not listed.returncode else []
-    )
+    # The lines of a GPU's parts are indented.
+    whole = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
+    return [f"{i}" for i, _ in enumerate(whole)] if not listed.returncode else []
 
 
 def environments(workers: int, devices: Sequence[str]) -> list[dict[str, str]]:

@@ -31,6 +31,8 @@ Run = Callable[[Mapping[str, Any], Path, Judge], Mapping[str, Any]]
 Size = Callable[[Mapping[str, Any]], tuple[int, float]]
 # Workers that may die in a row with a trial in hand and none of its steps saved.
 DEATHS = 10
+# How the line starts by which a worker's log tells that a trial has begun.
+BEGINS = "Begins trial "
 
 
 class Pruned(Exception):
@@ -100,6 +102,7 @@ def live(folder: Path, sweep: Sweep, kept: Any, task: plan.Task, run: Run, size:
     diary.note(
         {plan.BEGUN: begun, plan.STEPS: steps, plan.STATE: plan.RUNNING, plan.WORKER: worker}
     )
+    print(f"{BEGINS}{task.number}.", flush=True)
     seconds, start = task.trial.user_attrs.get(plan.SECONDS, 0.0), time.monotonic()
     runs: list[dict[str, Any]] = []
     try:
