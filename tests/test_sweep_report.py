@@ -10,6 +10,7 @@ from rich.console import Console
 
 from cnnjax.sweep import page, record, report, show, storage, table
 from cnnjax.sweep.statistics import interval
+from cnnjax.sweep.watch import Watch
 from tests.test_sweep import size, sweep, swept
 
 SPACE = "optimizer.learning_rate=log(1e-4,1e-1) model.kernel=1|2|3 label_smoothing=uniform(0,0.2)"
@@ -97,6 +98,19 @@ def test_the_table_fits_80_columns_and_shows_progress(tmp_path):
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= 80
     assert "100 %" in text and "1 done, 1 running; about" in text
+
+
+def test_words_of_others_are_no_markup(tmp_path, capsys):
+    def unfit(config):
+        raise ValueError("[/x] :smile: [red]")
+
+    what = sweep("model.kernel=1", sampler="grid")
+    found = swept(tmp_path, what, 1, size=unfit)
+    with Watch(tmp_path, what) as watch:
+        watch.look(found, 1)
+        watch.end(found)
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("[/x]", ":smile:", "[red]"))
 
 
 def test_values_are_named_shortly_unless_that_is_ambiguous():

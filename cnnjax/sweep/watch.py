@@ -19,7 +19,7 @@ class Watch:
 
     def __init__(self, folder: Path, sweep: Sweep):
         self.folder, self.sweep = folder, sweep
-        self.console = Console(file=sys.stdout, highlight=False)
+        self.console = Console(file=sys.stdout, markup=False, emoji=False, highlight=False)
         self.live = Live(console=self.console, auto_refresh=False, transient=True)
         self.states: dict[int, str] = {}
         self.first = True
@@ -39,7 +39,7 @@ class Watch:
             self.live.update(made, refresh=True)
             return
         if self.first and found:
-            self.console.print(f"so far: {show.counted(found)}", markup=False, soft_wrap=True)
+            self.console.print(f"so far: {show.counted(found)}", soft_wrap=True)
             self.states = {row["number"]: row["state"] for row in found}
         self.first = False
         for row in found:
@@ -48,7 +48,7 @@ class Watch:
                 text = show.line(self.sweep, row, found)
                 if state != plan.RUNNING:
                     text += f"; {show.left(found, self.sweep.trials, workers)}"
-                self.console.print(text.rstrip("; "), markup=False, soft_wrap=True)
+                self.console.print(text.rstrip("; "), soft_wrap=True)
             self.states[row["number"]] = state
 
     def end(self, found: Sequence[Mapping[str, Any]]) -> None:
