@@ -10,6 +10,7 @@ from cnnjax import config as configuration
 from cnnjax.errors import Failure, InputError
 from cnnjax.sweep import life, locks, plan, points, record, space, storage, table, worker
 from cnnjax.train.stop import Stopped
+from cnnjax.workdir import fitness
 from tests import tiny
 
 RATES = "optimizer.learning_rate=log(1e-4,1e-1)"
@@ -173,14 +174,18 @@ def test_failures_are_results(tmp_path):
     ]
 
 
-def test_a_full_disk_and_our_own_mistakes_end_the_worker(tmp_path):
+def test_the_machines_faults_and_our_own_mistakes_end_the_worker(tmp_path):
     def full(config, workdir, judge):
         raise Failure("no space") from OSError(28, "No space left on device")
 
     def broken(config, workdir, judge):
         raise ZeroDivisionError
 
-    for run, error in ((full, Failure), (broken, ZeroDivisionError)):
+    def unread(config, workdir, judge):
+        raise fitness.Unreadable("an I/O error")
+
+    cases = ((full, Failure), (broken, ZeroDivisionError), (unread, fitness.Unreadable))
+    for run, error in cases:
         with pytest.raises(error):
             swept(tmp_path, sweep(), 1, run)
     assert swept(tmp_path, sweep(), 1)[0]["state"] == "done"

@@ -21,7 +21,7 @@ from cnnjax.sweep import plan, record, storage
 from cnnjax.sweep.points import applied
 from cnnjax.sweep.record import Sweep
 from cnnjax.train import stop
-from cnnjax.workdir import files
+from cnnjax.workdir import files, fitness
 from cnnjax.workdir.disk import tells_of_a_full_disk
 
 Judge = Callable[[int, Mapping[str, float]], None]
@@ -149,7 +149,7 @@ def outcome(
 
 def of_the_point(error: Exception) -> bool:
     """Returns whether an error is an answer about a point; others end the worker."""
-    if isinstance(error, storage.Gone) or tells_of_a_full_disk(error):
+    if isinstance(error, storage.Gone | fitness.Unreadable) or tells_of_a_full_disk(error):
         return False
     memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
     return memory or isinstance(error, Failure | InputError)
