@@ -9,6 +9,7 @@ workers, on any machine that sees the folder.
 
 from __future__ import annotations
 
+import dataclasses
 import select
 import signal
 import sys
@@ -80,16 +81,34 @@ def asked(folder: Path):
     if SPACE.value is None:
         if not (folder / record.SWEEP).exists():
             raise InputError("--space='FIELD=VALUES ...' is missing: what the sweep varies")
-        return record.load(folder, STORAGE.value)
+        refuse_unheard()
+        found = record.load(folder, STORAGE.value)
+        return dataclasses.replace(found, trials=TRIALS.value or found.trials)
     config = paths.located(configs.check(config))
     found = points.check_space(space.read(SPACE.value), config)
-    command = tuple(a for a in sys.argv[1:] if a.lstrip("-").startswith("config"))
-    most = int(found.size) if SAMPLER.value == "grid" and found.size < 1e9 else 20
     metric = METRIC.value or tasks.TASKS[tasks.name_of(config)].best
     return record.Sweep(
         config, found, SEEDS.value, SAMPLER.value, PRUNER.value, metric, DRAW.value,
-        STORAGE.value, trials=TRIALS.value or most, command=command,
+        STORAGE.value, trials=TRIALS.value or 0, command=of_the_config(),
     )  # fmt: skip
+
+
+def of_the_config() -> tuple[str, ...]:
+    """Returns the arguments that make the config."""
+    return tuple(a for a in sys.argv[1:] if a.lstrip("-").startswith("config"))
+
+
+def refuse_unheard() -> None:
+    """Refuses what says what a sweep is where it is the one of the folder."""
+    from cnnjax.errors import InputError
+
+    holders = (SEEDS, SAMPLER, PRUNER, METRIC, DRAW, WIDEN)
+    given = [f"--{holder.name}" for holder in holders if holder.present]
+    if given := [*(a.partition("=")[0] for a in of_the_config()), *given]:
+        raise InputError(
+            f"{given[0]} needs --space='FIELD=VALUES ...' beside it: without, the sweep in "
+            "--workdir goes on as it is, and only --trials may be another"
+        )
 
 
 def work(folder: Path) -> int:

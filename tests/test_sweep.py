@@ -219,6 +219,15 @@ def test_another_sweep_in_the_folder_is_refused_with_what_differs(tmp_path):
         record.load(tmp_path / "trials")
 
 
+def test_the_number_of_trials_stays_unless_another_is_given(tmp_path):
+    def begun(text, folder="a", **options):
+        return worker.begin(tmp_path / folder, sweep(text, **options), widen=True)[0].trials
+
+    assert [begun(RATES, trials=n) for n in (0, 50, 0, 30, 0)] == [20, 50, 50, 30, 30]
+    few, more = "model.kernel=1|2", "model.kernel=1|2|3"
+    assert [begun(text, "b", sampler="grid") for text in (few, few, more)] == [2, 2, 3]
+
+
 def test_a_space_is_widened_on_request(tmp_path):
     text = "model.kernel=1|2 optimizer.learning_rate=log(1e-3,1e-2)"
     first = swept(tmp_path, sweep(text), 12)

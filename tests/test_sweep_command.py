@@ -64,6 +64,11 @@ def test_a_sweep_of_real_runs(tmp_path):
     (tmp_path / "trials.jsonl").unlink()
     said, status = finished(f"--workdir={tmp_path}", "--rebuild")
     assert status == 0 and rows(tmp_path) == found, said
+    for more in ("--seeds=2", "--config.epochs=3.0"):
+        said, status = finished(f"--workdir={tmp_path}", "--trials=3", more)
+        assert status == 2 and f"error: {more.partition('=')[0]} needs --space=" in said, said
+    said, status = finished(f"--workdir={tmp_path}", "--trials=3", "--rebuild")
+    assert json.loads((tmp_path / "sweep.json").read_text())["trials"] == 3, said
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class Sweep:
       metric: the loss of the validation, or one of its task's figures.
       storage: "" for the journal in the folder, or the URL of a data base.
       study: the name that the sweep has in its storage.
-      trials: how many were asked for last.
+      trials: how many were asked for last; 0 for as many as before, or usual.
       command: the flags that make the config.
     """
 
@@ -142,7 +142,11 @@ def begin(folder: Path, sweep: Sweep, widen: bool = False) -> tuple[Sweep, Sweep
     unless `widen` and it has all the values of before and more.
     """
     if not (folder / SWEEP).exists():
-        named = dataclasses.replace(sweep, study=f"{folder.resolve().name}-{uuid.uuid4()}")
+        named = dataclasses.replace(
+            sweep,
+            study=f"{folder.resolve().name}-{uuid.uuid4()}",
+            trials=sweep.trials or usual(sweep),
+        )
         files.write_json(folder / SWEEP, stored(named))
         return named, None
     before = load(folder, sweep.storage)
@@ -152,7 +156,8 @@ def begin(folder: Path, sweep: Sweep, widen: bool = False) -> tuple[Sweep, Sweep
             f"the sweep in {folder} is another one ({'; '.join(changed)}). Give the old values or "
             "another folder; --widen takes more values of the same fields"
         )
-    after = dataclasses.replace(before, trials=sweep.trials, command=sweep.command)
+    trials = usual(sweep) if before.trials == usual(before) else before.trials
+    after = dataclasses.replace(before, trials=sweep.trials or trials, command=sweep.command)
     if before.space == sweep.space:
         if after != before:
             files.write_json(folder / SWEEP, stored(after))
@@ -160,6 +165,11 @@ def begin(folder: Path, sweep: Sweep, widen: bool = False) -> tuple[Sweep, Sweep
     name, _, generation = before.study.partition("+")
     study = f"{name}+{int(generation or 0) + 1}"
     return dataclasses.replace(after, space=sweep.space, study=study), before
+
+
+def usual(sweep: Sweep) -> int:
+    """Returns how many trials a sweep has where nobody says: all of a grid."""
+    return int(sweep.space.size) if sweep.sampler == "grid" else 20
 
 
 def differences(before: Sweep, now: Sweep, widen: bool) -> list[str]:
