@@ -1,6 +1,7 @@
 """Steps whose loss or gradient is not finite: discarded, named, stored, and how a run ends."""
 
 import json
+import math
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 
 from cnnjax import data, tree
 from cnnjax.evaluation import trained
-from cnnjax.train import run, watch
+from cnnjax.sweep import life
+from cnnjax.train import log, run, watch
 from cnnjax.train.finite import accept
 from cnnjax.train.state import TrainState, none_skipped
 from cnnjax.workdir import files
@@ -152,3 +154,19 @@ def test_retreats_end(tmp_path):
     with pytest.raises(watch.NotFinite):
         run.run(config, tmp_path)
     assert files.read_retreats(tmp_path) == [0, 0]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, np.float64("nan")])
+def test_metrics_are_strict_json_whatever_the_figures(bad, tmp_path):
+    with log.Log(tmp_path, 0, 4, tensorboard=False, units={}) as written:
+        written.write(2, "validation", {"loss": bad, "accuracy": 0.5})
+        written.write(4, "validation", {"loss": 0.25, "accuracy": 1.0})
+    lines = (tmp_path / files.METRICS).read_text().splitlines()
+    assert [strict(line) for line in lines] == [
+        {"step": 2, "split": "validation", "loss": None, "accuracy": 0.5},
+        {"step": 4, "split": "validation", "loss": 0.25, "accuracy": 1.0},
+    ]
+    first, second = life.validations(tmp_path)
+    assert math.isnan(first["loss"]) and first["accuracy"] == 0.5 and second["loss"] == 0.25
+    # As runs from before have it.
+    assert math.isnan(files.read_report('{"loss": NaN}')["loss"])

@@ -6,7 +6,6 @@ checkpoints in its workdirs, and ends with the same bits.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import socket
@@ -248,7 +247,7 @@ def validations(workdir: Path) -> list[dict[str, Any]]:
     found = []
     for line in path.read_text().splitlines():
         try:
-            report = json.loads(line)
+            report = files.read_report(line)
         except ValueError:
             print(f"{path} has a torn line, which is left out", file=sys.stderr)
             continue

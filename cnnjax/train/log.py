@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import sys
@@ -17,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cnnjax.parallel import hosts
 from cnnjax.tasks import shown
-from cnnjax.workdir.files import METRICS
+from cnnjax.workdir import files
 
 COLUMNS = (
     TextColumn("epoch {task.fields[epoch]}"),
@@ -39,7 +38,7 @@ class Log:
         self, workdir: Path, step: int, steps: int, tensorboard: bool, units: Mapping[str, str]
     ):
         self.units = units
-        file = workdir / METRICS if hosts.first() else os.devnull
+        file = workdir / files.METRICS if hosts.first() else os.devnull
         self.file = open(file, "a", buffering=1)  # noqa: SIM115 - closed on exit
         self.events = Events(workdir, step) if tensorboard and hosts.first() else None
         self.console = Console(file=sys.stdout, highlight=False)
@@ -64,7 +63,7 @@ class Log:
 
     def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
         """Records `values` of `split` after `step` steps."""
-        self.file.write(json.dumps({"step": step, "split": split, **values}) + "\n")
+        self.file.write(files.report_line({"step": step, "split": split, **values}))
         if self.events is not None:
             for name, value in values.items():
                 self.events.scalar(f"{split}/{name}", value, step)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -74,6 +76,21 @@ def claim(workdir: Path) -> TextIO:
     lock.write(str(os.getpid()))
     lock.flush()
     return lock
+
+
+def report_line(report: Mapping[str, Any]) -> str:
+    """Returns a report as a line of JSON, with null for NaN and infinity, which JSON lacks."""
+    finite = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in report.items()
+    }
+    return json.dumps(finite, allow_nan=False) + "\n"
+
+
+def read_report(line: str | bytes) -> dict[str, Any]:
+    """Returns the report of a line, NaN where it has null; ValueError for a torn one."""
+    report = json.loads(line)
+    return {name: math.nan if value is None else value for name, value in report.items()}
 
 
 def trim_metrics(workdir: Path, step: int) -> None:
