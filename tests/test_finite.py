@@ -56,15 +56,12 @@ def poisoned(monkeypatch):
     """One image of the training split is not a number for the network; returns how to find it."""
     corner = {}
 
-    def preprocessing(*arguments):
-        def preprocess(images):
-            pixels = data.normalize(images)
-            bad = (images[:, :1, :1] == corner["pixel"]) & (images[:, -1:, -1:] == corner["last"])
-            return jnp.where(bad, jnp.nan, pixels)
+    def normalized(images, record):
+        pixels = data.normalize(images)
+        bad = (images[:, :1, :1] == corner["pixel"]) & (images[:, -1:, -1:] == corner["last"])
+        return jnp.where(bad, jnp.nan, pixels)
 
-        return preprocess
-
-    monkeypatch.setattr("cnnjax.train.experiment.preprocessing", preprocessing)
+    monkeypatch.setattr("cnnjax.images.normalized", normalized)
     images = trained.load_data(tiny.config()).train.images
     corner["pixel"], corner["last"] = images[5, 0, 0, 0], images[5, -1, -1, 0]
     same = (images[:, 0, 0, 0] == corner["pixel"]) & (images[:, -1, -1, 0] == corner["last"])
