@@ -207,13 +207,21 @@ def check(config: Mapping[str, Any]) -> dict[str, Any]:
             resolved[name] = check_value(name, resolved[name], entry)
             continue
         if not isinstance(resolved[name], Mapping):
-            field = f"{name}.name" if "name" in entry else f"{name}.FIELD"
-            raise InputError(f"config.{name} is a section: set config.{field}")
+            raise InputError(section_is(name))
         section = check_names(f"config.{name}", resolved[name], entry, open=name in OPEN)
         for key, field in entry.items():
             section[key] = check_value(f"{name}.{key}", section[key], field)
         resolved[name] = {key: fields.as_tuple(value) for key, value in section.items()}
     return resolved
+
+
+def section_is(name: str, value: str = "NAME") -> str:
+    """Returns the sentence for a section that was given a `value` as if it were a field."""
+    entry: Any = FIELDS[name]
+    if "name" in entry:
+        return f"config.{name} is a section: set config.{name}.name={value}"
+    every = ", ".join(f"config.{name}.{field}" for field in entry)
+    return f"config.{name} is a section: set one of {every}"
 
 
 def check_names(

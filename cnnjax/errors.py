@@ -14,9 +14,16 @@ class InputError(ValueError):
     """
 
 
+# What people are used to type elsewhere, and no comparison of letters finds.
+ABBREVIATIONS = {"lr": "learning_rate", "wd": "weight_decay"}
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns ``"; did you mean a, b?"`` for the known names closest to `name`, or all of them."""
     names = sorted(known)
+    section, dot, word = str(name).rpartition(".")
+    if (meant := section + dot + ABBREVIATIONS.get(word, "")) in names:
+        return f"; did you mean {meant}?"
     close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
     if close:
         return f"; did you mean {', '.join(close)}?"

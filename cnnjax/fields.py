@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from cnnjax.errors import InputError, nearest
@@ -30,14 +30,17 @@ def defaults(constructor: Callable[..., Any], hidden: tuple[str, ...] = ()) -> d
     return {name: given.get(name, known[name]) for name in known if name not in hidden}
 
 
-def checked(what: str, values: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+def checked(
+    what: str, values: Mapping[str, Any], known: Mapping[str, Any], beside: Iterable[str] = ()
+) -> dict[str, Any]:
     """Returns `values`, each of the type of its default in `known`, lists made tuples.
 
-    Raises InputError for a name that is not in `known`, or a value of another type.
+    Raises InputError for a name that is not in `known`, or a value of another type. `beside` are
+    names that stand in the same place, and that may have been meant.
     """
     for name in values:
         if name not in known:
-            raise InputError(f"{what} has no field {name!r}{nearest(name, known)}")
+            raise InputError(f"{what} has no field {name!r}{nearest(name, {*known, *beside})}")
     return {name: matching(f"{what}.{name}", v, known[name]) for name, v in values.items()}
 
 

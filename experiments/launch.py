@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import logging as standard_logging
 import os
+import re
 import resource
 import signal
 import sys
@@ -105,9 +106,21 @@ def parse(arguments: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> l
     """Parses the flags; whatever is wrong with them ends in one line instead of a traceback."""
     try:
         return values(list(arguments))
+    except flags.IllegalFlagValueError as error:
+        sys.exit(refuse(section_meant(str(error)) or str(error).strip().splitlines()[-1]))
     except (flags.Error, InputError, AttributeError, KeyError, TypeError, ValueError) as error:
         lines = [line for line in str(error).strip().splitlines() if line.strip()]
         sys.exit(refuse(lines[-1] if lines else repr(error)))
+
+
+def section_meant(text: str) -> str | None:
+    """Returns the sentence for --config.SECTION=VALUE, which ml_collections parses as Python."""
+    from cnnjax import config
+
+    given = re.match(r"flag --config\.(\w+)=(.*): Failed to parse .* as a ConfigDict", text, re.S)
+    if given and isinstance(config.FIELDS.get(given[1]), dict):
+        return config.section_is(given[1], given[2])
+    return None
 
 
 def refuse(message: str) -> int:

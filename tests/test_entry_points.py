@@ -130,6 +130,7 @@ WORK = "--workdir=WORK"
         (("train", DIGITS, WORK, "--config.data.seed=3"), "data set digits has no field 'seed'"),
         (("train", DIGITS, WORK, "--config.data.name=digit"), "did you mean digits?"),
         (("train", DIGITS, WORK, "--config.optimizer.name=adan"), "did you mean adam"),
+        (("train", DIGITS, WORK, "--config.optimizer=sgd"), "set config.optimizer.name=sgd"),
         (("train", DIGITS, WORK, "--config.optimizer.rho=0.9"), "optimizer adam has no field"),
         (("train", DIGITS, WORK, "--config.optimizer.weight_decay=1",
           "--config.optimizer.decay=conv/.*"), "no parameter is named like 'conv/.*'"),

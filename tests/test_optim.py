@@ -205,6 +205,9 @@ def test_clipping_comes_before_decay():
 def test_names_and_options_that_do_not_exist_are_refused_with_the_nearest():
     with pytest.raises(InputError, match=r"unknown optimizer 'adm'; did you mean .*adam"):
         optim.check("adm")
+    for name, meant in (("lr", "learning_rate"), ("wd", "weight_decay"), ("clipnorm", "clip_norm")):
+        with pytest.raises(InputError, match=f"no field '{name}'; did you mean {meant}"):
+            optim.check("adam", **{name: 0.1})
     with pytest.raises(InputError, match="optimizer adam has no field 'beta1'; did you mean b1"):
         optim.check("adam", beta1=0.9)
     with pytest.raises(InputError, match=r"optimizer adam.b1 must be float"):

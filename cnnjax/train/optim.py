@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnnjax import config as configuration
 from cnnjax import fields
 from cnnjax.errors import InputError, nearest
 from cnnjax.registry import Table
@@ -71,7 +72,8 @@ SHARES = ("b1", "b2", "momentum", "rho")
 
 def check(name: str, **options: Any) -> dict[str, Any]:
     """Returns the options, or raises InputError for a name or option that does not exist."""
-    given = fields.checked(f"optimizer {name}", options, fields.defaults(OPTIMIZERS[name]))
+    known, listed = fields.defaults(OPTIMIZERS[name]), configuration.FIELDS["optimizer"]
+    given = fields.checked(f"optimizer {name}", options, known, beside=listed)  # pyright: ignore
     for field, value in given.items():
         if field == "epsilon" and not (0 < value < float("inf")):
             raise InputError(f"optimizer {name}.epsilon must be above 0; given {value!r}")
