@@ -30,7 +30,7 @@ def change(text, images=IMAGES, uniform=UNIFORM):
     pipeline = augment.pipeline(text, images.shape[1:])
     keys = jax.random.split(jax.random.key(0), uniform.shape[:2])
     values = pipeline.complete({})
-    one = jax.jit(jax.vmap(lambda image, draws: pipeline.change(image, draws, values)))
+    one = jax.jit(jax.vmap(lambda image, draws: pipeline.change(image, {}, draws, values, {})[0]))
     return np.asarray(one(np.float32(images), Draw(uniform, keys)))
 
 

@@ -30,7 +30,7 @@ def change(text, images, uniform):
     pipeline = augment.pipeline(text)
     keys = jax.random.split(jax.random.key(0), uniform.shape[:2])
     values = pipeline.complete({})
-    one = jax.jit(jax.vmap(lambda image, draws: pipeline.change(image, draws, values)))
+    one = jax.jit(jax.vmap(lambda image, draws: pipeline.change(image, {}, draws, values, {})[0]))
     return np.asarray(one(images, Draw(np.float32(uniform), keys)))
 
 
