@@ -157,7 +157,9 @@ def begin(folder: Path, sweep: Sweep, widen: bool = False) -> tuple[Sweep, Sweep
             "another folder; --widen takes more values of the same fields"
         )
     trials = usual(sweep) if before.trials == usual(before) else before.trials
-    after = dataclasses.replace(before, trials=sweep.trials or trials, command=sweep.command)
+    after = dataclasses.replace(
+        before, config=sweep.config, trials=sweep.trials or trials, command=sweep.command
+    )
     if before.space == sweep.space:
         if after != before:
             files.write_json(folder / SWEEP, stored(after))
@@ -175,6 +177,12 @@ def usual(sweep: Sweep) -> int:
 def differences(before: Sweep, now: Sweep, widen: bool) -> list[str]:
     """Returns "what: before, now after" for all that makes `now` another sweep."""
     found = configuration.differences(*(paths.located(s.config) for s in (before, now)))
+    # A run may be validated at other times when it is gone on with; points that are compared at a
+    # number of validations, or by the best of them, may not.
+    counted = now.pruner != "none" or now.config["evaluate"]["select"] == "best"
+    old, new = (s.config["evaluate"]["every_epochs"] for s in (before, now))
+    if counted and old != new:
+        found.append(f"evaluate.every_epochs: {old}, now {new}")
     for name in ("seeds", "sampler", "pruner", "metric", "draw"):
         old, new = getattr(before, name), getattr(now, name)
         if old != new:
