@@ -5,12 +5,13 @@ import json
 import os
 import re
 import threading
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from cnnjax import compiler, data, images, parallel, tree
+from cnnjax import compiler, data, images, parallel, tasks, tree
 from cnnjax.errors import InputError
 from cnnjax.evaluation import trained
 from cnnjax.train import run, stop
@@ -96,8 +97,21 @@ def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
     workdir, result = finished
     before = tiny.contents(workdir)
     assert run.run(tiny.config(report__tensorboard=True), workdir) == result
-    assert "is complete" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    accuracy, loss = (f"{result[f'test_{name}']:.4f}" for name in ("accuracy", "loss"))
+    assert f"is complete. Test: loss {loss}, accuracy {accuracy}.\n" in said
+    assert f"experiments.evaluate --workdir={workdir}, or" in said and "another --workdir" in said
     assert tiny.contents(workdir) == before
+
+
+def test_a_complete_run_of_another_task_names_the_figures_of_that():
+    config = {"task": "localization", "data": {"name": "scenes"}}
+    figures = tasks.TASKS["localization"].figures
+    result = {"test_loss": 0.5, **{f"test_{name}": 0.25 for name in figures}}
+    said = run.closing(config, Path("my runs/a"), result)
+    shown = ", ".join(f"{name.replace('_', ' ')} 0.2500" for name in figures)
+    assert f"my runs/a is complete. Test: loss 0.5000, {shown}." in said
+    assert "--workdir='my runs/a' FILE" in said
 
 
 def test_a_lost_result_is_found_again(finished, tmp_path):

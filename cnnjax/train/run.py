@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shlex
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -124,8 +125,21 @@ def begin(
         )
     if not (workdir / files.RESULT).exists():
         return None
-    print(f"The run in {workdir} is complete.")
-    return files.read_json(workdir / files.RESULT)
+    result = files.read_json(workdir / files.RESULT)
+    print(closing(config, workdir, result))
+    return result
+
+
+def closing(config: Mapping[str, Any], workdir: Path, result: Mapping[str, Any]) -> str:
+    """Returns the lines that say what a complete run has found, and how to go on."""
+    task, place = tasks.TASKS[tasks.name_of(config)], shlex.quote(str(workdir))
+    names = (name for name in ("loss", *task.figures) if f"test_{name}" in result)
+    found = ", ".join(f"{n.replace('_', ' ')} {result[f'test_{n}']:.4f}" for n in names)
+    return (
+        f"The run in {workdir} is complete. Test: {found}.\n"
+        f"To use it: python -m experiments.evaluate --workdir={place}, or experiments.predict "
+        f"--workdir={place} FILE. To train anew give another --workdir."
+    )
 
 
 def opening(experiment: Experiment, state: TrainState) -> str:
