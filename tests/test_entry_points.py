@@ -126,7 +126,6 @@ WORK = "--workdir=WORK"
         (("train", DIGITS, WORK, "--config.model.kernal=3"), "did you mean kernel, kernel_init?"),
         (("train", DIGITS, WORK, "--config.model.classes=3"), "the data set has its own"),
         (("train", DIGITS, WORK, "--config.model.units=(1,'a')"), "units[1] must be int, as in"),
-        (("train", DIGITS, WORK, "--config.epochs=0.5"), "warmup_epochs=1 is longer than the run"),
         (("train", DIGITS, WORK, "--config.data.seed=3"), "data set digits has no field 'seed'"),
         (("train", DIGITS, WORK, "--config.data.name=digit"), "did you mean digits?"),
         (("train", DIGITS, WORK, "--config.optimizer.name=adan"), "did you mean adam"),

@@ -106,13 +106,14 @@ def prepare(
             f"{config['epochs']:g} epochs of {len(dataset.train)} examples are less than one step "
             f"of batch_size {config['batch_size']}"
         )
-    warmup = schedule.pop("warmup_epochs") * len(dataset.train) / config["batch_size"]
-    if steps and round(warmup) > steps:
-        raise InputError(
+    warmup = round(schedule.pop("warmup_epochs") * len(dataset.train) / config["batch_size"])
+    if steps and warmup > steps:
+        print(
             f"schedule.warmup_epochs={config['schedule']['warmup_epochs']:g} is longer than the "
-            f"run of {config['epochs']:g} epochs; give at most that"
+            f"run of {config['epochs']:g} epochs: the learning rate grows until its end."
         )
-    share = optim.schedule(steps=steps, warmup_steps=round(warmup), **schedule)
+        warmup = steps
+    share = optim.schedule(steps=steps, warmup_steps=warmup, **schedule)
     hyper = {
         "learning_rate": section["learning_rate"],
         **{name: config[name] for name in task.values},
