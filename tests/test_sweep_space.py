@@ -41,8 +41,13 @@ def test_a_third_number_makes_choices():
 def test_a_grid_is_the_product_and_its_size_is_told():
     found = space.read("a=int(1,5,2) b=x|y")
     assert found.size == 6
-    assert found.grid()[:3] == [{"a": 1, "b": "x"}, {"a": 1, "b": "y"}, {"a": 3, "b": "x"}]
+    assert list(found.grid())[:3] == [{"a": 1, "b": "x"}, {"a": 1, "b": "y"}, {"a": 3, "b": "x"}]
     assert space.read("a=log(1,2)").size == np.inf
+    large = space.read("a=int(1,1000000) b=int(1,2000001,2)")
+    assert large.size == 1_000_001_000_000
+    assert large.random(np.random.default_rng(0)).keys() == {"a", "b"}
+    with pytest.raises(InputError, match=r"grid of 1e\+12 points is too large; at most 1,000,000"):
+        large.grid()
     with pytest.raises(InputError, match=r"write log\(1, 2, 5\) for 5"):
         space.read("a=log(1,2)").grid()
 

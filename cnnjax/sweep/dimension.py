@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,11 +49,11 @@ class Dimension:
         """How many values there are; infinite for real numbers."""
         if self.kind == "choice":
             return len(self.choices)
-        if self.kind == "int":
-            return len(self.every())
-        return self.high - self.low + 1 if self.whole else math.inf
+        if self.kind != "int" and not self.whole:
+            return math.inf
+        return int(self.high - self.low) // self.step + 1
 
-    def every(self) -> tuple[Any, ...]:
+    def every(self) -> Sequence[Any]:
         """Returns all values of a dimension that has finitely many, smallest first."""
         if self.kind == "choice":
             return self.choices
@@ -61,7 +62,7 @@ class Dimension:
                 f"a grid needs to know how many values of {self.field} to take: write "
                 f"{self.kind}({self.low:g}, {self.high:g}, 5) for 5 of them"
             )
-        return tuple(range(int(self.low), int(self.high) + 1, self.step))
+        return range(int(self.low), int(self.high) + 1, self.step)
 
     def ends(self) -> tuple[Any, ...]:
         """Returns the values that show whether all are allowed: the ends, or every choice."""

@@ -84,11 +84,12 @@ def proposed(sweep: Sweep, kept: Any, trials: Sequence[Any]) -> dict[str, Any] |
     """Returns the next point as the storage has it, None where every point has been tried."""
     space, number = sweep.space, len(trials)
     tried = [t.params for t in trials]
-    if len({tuple(sorted(params.items())) for params in tried}) >= space.size:
+    different = {tuple(sorted(params.items())) for params in tried}
+    if len(different) >= space.size:
         return None
     if sweep.sampler == "grid":
         points = map(space.stored, space.grid())
-        return next((point for point in points if point not in tried), None)
+        return next((p for p in points if tuple(sorted(p.items())) not in different), None)
     if useless_in_a_row(trials) < USELESS:
         for attempt in range(USELESS):
             asked = sampler(sweep, number, attempt)

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import math
 import runpy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from cnnjax.errors import InputError
 from cnnjax.sweep.dimension import USAGE, Dimension, dimension, split
 
 Point = Mapping[str, Any]
+# Points of a grid: each is looked for among those that have been tried.
+MOST = 10**6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +34,19 @@ class Space:
     def texts(self) -> dict[str, str]:
         return {d.field: d.text for d in self.dimensions}
 
-    def grid(self) -> list[dict[str, Any]]:
-        """Returns every point, the last field changing fastest."""
+    def grid(self) -> Iterator[dict[str, Any]]:
+        """Returns every point, made as it is asked for, the last field changing fastest.
+
+        Raises InputError for too many of them, and for a range of real numbers.
+        """
         values = [d.every() for d in self.dimensions]
+        if self.size > MOST:
+            raise InputError(
+                f"a grid of {self.size:.3g} points is too large; at most {MOST:,}: take fewer "
+                "values, or another sampler"
+            )
         fields = [d.field for d in self.dimensions]
-        return [dict(zip(fields, point, strict=True)) for point in itertools.product(*values)]
+        return (dict(zip(fields, point, strict=True)) for point in itertools.product(*values))
 
     def point(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the point that a storage of trials holds as `stored`."""
