@@ -59,6 +59,14 @@ def test_a_file_beside_the_configs(tmp_path):
     assert kernel.choices == (3, 5) and rate.kind == "log"
     file.write_text('SPACE = "model.kernel=3|5"')
     assert space.read(str(file)).dimensions[0].choices == (3, 5)
+    for text, words in (
+        ("SPACE = {", r"cannot be run \(SyntaxError: '{' was never closed"),
+        ("import sys; sys.exit()", r"cannot be run \(SystemExit"),
+        ('SPACE = {"epochs": 3}', "SPACE has 'epochs': 3; give"),
+    ):
+        file.write_text(text)
+        with pytest.raises(InputError, match=words):
+            space.read(str(file))
     file.write_text("")
     with pytest.raises(InputError, match="lacks SPACE"):
         space.read(str(file))
@@ -102,6 +110,8 @@ def test_what_cannot_be_read_is_refused(text, words):
         ("model.pool=uniform(0,1)", "model.pool is 'average', no number"),
         ("model.pool=max|averge", "unknown pooling 'averge'; did you mean average?"),
         ("model.kernel=uniform(3,5)", "model.kernel takes whole numbers: write int(3, 5)"),
+        ("batch_size=log(1.5,64)", "batch_size takes whole numbers, and log(1.5,64) has ends"),
+        ("batch_size=log(1,100,4)", "batch_size must be int"),
         ("model.kernel=3|large", "kernel must be int"),
         ("model.name=lenet5|resnet", "unknown network 'resnet'"),
         ("model.name=lenet5|resnet20 model.kernel=3|5", "resnet20 has no field 'features'"),
@@ -136,6 +146,10 @@ def test_fields_of_every_constructor_of_the_space():
 def test_whole_numbers_on_a_logarithmic_scale():
     (units,) = checked("model.units[0]=log(4,64)").dimensions
     assert units.whole and units.ends() == (4, 64)
+    (batch,) = checked("batch_size=log(32,128,3)").dimensions
+    assert batch.words == ("32", "64", "128")
+    (epochs,) = checked("epochs=uniform(1,3,3)").dimensions
+    assert epochs.words == ("1.0", "2.0", "3.0")
 
 
 def test_a_point_in_its_config():

@@ -14,7 +14,7 @@ from cnnjax import config as configuration
 from cnnjax.augment.parse import written
 from cnnjax.errors import InputError, nearest
 from cnnjax.evaluation.trained import build_module
-from cnnjax.sweep.dimension import Dimension
+from cnnjax.sweep.dimension import RANGE, Dimension
 from cnnjax.sweep.space import Point, Space
 from cnnjax.train import optim
 
@@ -158,9 +158,25 @@ def typed(dimension: Dimension, contexts: list[dict[str, Any]]) -> Dimension:
                 f"{dimension.field} takes whole numbers: write int({dimension.low:g}, "
                 f"{dimension.high:g})"
             )
-        if isinstance(before, int) and dimension.kind == "log":
-            dimension = dataclasses.replace(dimension, whole=True)
+        if number and isinstance(before, int):
+            dimension = whole(dimension)
     return dimension
+
+
+def whole(dimension: Dimension) -> Dimension:
+    """Returns a dimension of a field of whole numbers with such values alone."""
+    if dimension.kind == "choice":
+        choices = dimension.choices
+        if RANGE.fullmatch(dimension.text.strip()) and all(c == int(c) for c in choices):
+            choices = tuple(map(int, choices))
+        return dataclasses.replace(dimension, choices=choices)
+    if dimension.kind != "log":
+        return dimension
+    if dimension.low != int(dimension.low) or dimension.high != int(dimension.high):
+        raise InputError(
+            f"{dimension.field} takes whole numbers, and {dimension.text} has ends between them"
+        )
+    return dataclasses.replace(dimension, whole=True)
 
 
 def check_names(config: Mapping[str, Any], value: str = "") -> None:

@@ -87,11 +87,21 @@ def from_text(text: str) -> Space:
 def from_file(path: Path) -> Space:
     if not path.is_file():
         raise InputError(f"space file {path} does not exist")
-    found = runpy.run_path(str(path)).get("SPACE")
+    try:
+        found = runpy.run_path(str(path)).get("SPACE")
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(f"space file {path} cannot be run ({reason})") from error
     if isinstance(found, str):
         return from_text(found)
     if not isinstance(found, Mapping):
         raise InputError(f"{path} lacks SPACE: a text, or a dict from fields to values")
+    for field, values in found.items():
+        if not isinstance(field, str) or not isinstance(values, str | Sequence):
+            raise InputError(
+                f"{path}: SPACE has {field!r}: {values!r}; give a field by its name, and as its "
+                f"values a text or a list; {USAGE}"
+            )
     return from_entries(
         [(field, v if isinstance(v, str) else "|".join(map(repr, v))) for field, v in found.items()]
     )
