@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
     launch.no_arguments(arguments)
     if not WORKDIR.value:
         return launch.refuse("--workdir=DIR is missing: where this run keeps its results")
-    from cnnjax import compiler, paths
+    from cnnjax import compiler, paths, platform
     from cnnjax.errors import Failure
     from cnnjax.train import run, stop
 
@@ -35,8 +35,11 @@ def main(arguments: Sequence[str]) -> int:
         print(stopped)
         return stop.STOPPED
     except Failure as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        advice = ""
+        if isinstance(error, platform.Wrong):
+            advice = ". With --ignore_platform the run goes on all the same"
+        print(f"error: {error}{advice}", file=sys.stderr)
+        return launch.FAILED
     return 0
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from cnnjax import compiler, platform
-from cnnjax.errors import Failure
 from cnnjax.train import run
 from tests import tiny
 
@@ -79,7 +78,7 @@ def test_without_our_options_the_fault_is_there(number):
 @pytest.mark.skipif(jax.__version__ != "0.10.2", reason="other versions may be right without it")
 def test_a_run_refuses_a_platform_that_is_wrong(no_option, monkeypatch, tmp_path):
     monkeypatch.setattr(run, "load_data", lambda config: pytest.fail("data were read"))
-    with pytest.raises(Failure, match=r"jax-ml/jax#39103.*XLA_FLAGS=.*--ignore_platform"):
+    with pytest.raises(platform.Wrong, match=r"jax-ml/jax#39103.*XLA_FLAGS="):
         run.run(tiny.config(), tmp_path / "run")
     assert not (tmp_path / "run" / "config.json").exists()
 
@@ -91,6 +90,25 @@ def test_a_run_goes_on_where_it_is_told_to(no_option, tmp_path, capsys):
     found = json.loads((tmp_path / "env.json").read_text())["faults"]
     assert found["wrong"] == ["jax-ml/jax#39103", "jax-ml/jax#39257", "jax-ml/jax#40412"]
     assert set(found["tried"]) >= set(found["wrong"])
+
+
+REFUSED = """
+import sys
+from absl import flags
+from cnnjax import platform
+from experiments import train
+platform.failing = lambda _: platform.FAULTS[:1]
+flags.FLAGS(sys.argv)
+sys.exit(train.main([]))
+"""
+
+
+def test_the_flag_is_named_where_it_can_be_given(tmp_path):
+    command = (sys.executable, "-c", REFUSED, "--config=tests/tiny.py", f"--workdir={tmp_path}")
+    found = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert found.returncode == 1 and found.stderr.rstrip().endswith(
+        "With --ignore_platform the run goes on all the same"
+    )
 
 
 CURED = f"""
