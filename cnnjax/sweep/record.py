@@ -32,7 +32,7 @@ class Sweep:
     Attributes:
       seeds: runs of each point, with the config's seed and those after it; the mean decides.
       metric: the loss of the validation, or one of its task's figures.
-      storage: "" for the journal in the folder, or the URL of a data base.
+      storage: "" for the journal in the folder, or the URL of a database.
       study: the name that the sweep has in its storage.
       trials: how many were asked for last; 0 for as many as before, or usual.
       command: the flags that make the config.

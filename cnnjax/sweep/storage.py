@@ -1,4 +1,4 @@
-"""Where trials are kept: Optuna's journal in the sweep's folder, or a data base for many machines.
+"""Where trials are kept: Optuna's journal in the sweep's folder, or a database for many machines.
 
 The journal is a file that is only appended to. SQLite would do in one process; its own makers and
 Optuna's advise against it where several write.
