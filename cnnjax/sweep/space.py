@@ -58,7 +58,8 @@ class Space:
 
     def random(self, draw: np.random.Generator) -> dict[str, Any]:
         """Returns a point of a space that has finitely many."""
-        return {d.field: d.every()[draw.integers(len(d.every()))] for d in self.dimensions}
+        values = {d.field: d.every() for d in self.dimensions}
+        return {field: every[int(draw.integers(len(every)))] for field, every in values.items()}
 
 
 def read(given: str) -> Space:
