@@ -116,6 +116,18 @@ def children(pid):
     return [int(c) for task in tasks.glob("*/children") for c in task.read_text().split()]
 
 
+def reports(folder):
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob("trials/*/metrics.jsonl"))
+
+
+def until_reported(process, folder, count):
+    """Waits for so many more lines of a sweep's runs; each has 170 in all."""
+    goal, deadline = reports(folder) + count, time.monotonic() + 200
+    while process.poll() is None and reports(folder) < goal:
+        assert time.monotonic() < deadline, "the runs of the sweep report nothing"
+        time.sleep(0.05)
+
+
 @pytest.mark.slow
 def test_a_sweep_survives_what_is_done_to_it(tmp_path):
     """Workers are killed at random, then all is stopped, and then the parent itself is killed."""
@@ -125,7 +137,7 @@ def test_a_sweep_survives_what_is_done_to_it(tmp_path):
     process = started(*crowd(tmp_path / "harmed", 8), start_new_session=True)
     killed = 0
     while killed < 5:
-        time.sleep(draw.uniform(2, 8))
+        until_reported(process, tmp_path / "harmed", draw.randint(1, 100))
         if process.poll() is not None:
             break
         if workers := children(process.pid):
@@ -135,7 +147,8 @@ def test_a_sweep_survives_what_is_done_to_it(tmp_path):
     said = process.communicate(timeout=200)[0]
     assert killed >= 3 and process.returncode == 75, said
     process = started(*crowd(tmp_path / "harmed", 8))
-    time.sleep(6)
+    until_reported(process, tmp_path / "harmed", 1)
+    assert process.poll() is None
     process.kill()
     process.communicate()
     said, status = finished(*crowd(tmp_path / "harmed", 8))
