@@ -24,7 +24,7 @@ ASKED, FOUND = "/jax/core/compile/backend_compile_duration", "/jax/compilation_c
 def folder() -> Path:
     """Returns $CNNJAX_CACHE, or `cnnjax` in the user's cache folder; it need not exist yet.
 
-    Who has no home, as in a container under a number for a user, gets a folder for temporary files.
+    A user without a home directory, such as a bare uid in a container, gets a temporary folder.
     """
     if named := os.environ.get("CNNJAX_CACHE"):
         return Path(named)

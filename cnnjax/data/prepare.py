@@ -103,7 +103,7 @@ def prepare(
 def data_directory(data_dir: str | os.PathLike | None) -> Path:
     """Returns `data_dir`, or TFDS's own default: $TFDS_DATA_DIR or ~/tensorflow_datasets.
 
-    Who has no home gets a folder beside what else is cached.
+    Without a home directory it lies beside what else is cached.
     """
     asked = data_dir or os.environ.get("TFDS_DATA_DIR")
     try:

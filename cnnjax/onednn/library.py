@@ -113,7 +113,7 @@ def check(name: str, status: int) -> None:
 def library() -> Library | None:
     """Returns oneDNN, or None where there is none for this machine or CNNJAX_ONEDNN is 0.
 
-    It is not used either where no C compiler is, for the handler, nor has been.
+    Nor is it used where the handler cannot be compiled and is not cached.
 
     Raises InputError where CNNJAX_ONEDNN names what is no such library.
     """
