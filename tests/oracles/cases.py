@@ -25,6 +25,7 @@ class Case:
       sides: of the square images; an even and an odd one.
       gain: of the batch normalisations, so that the activations neither explode nor vanish.
       double: whether to compare in float64, too.
+      told: names and values of what the file does not tell, and a user has to.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Case:
     channels: int = 3
     double: bool = False
     flattens: bool = False
+    told: tuple[tuple[str, Any], ...] = ()
 
     def __str__(self) -> str:
         return f"{self.name}-{self.source}"
@@ -111,7 +113,14 @@ def written() -> list[Case]:
             digits(name, "keras", name, "")
             for name in ("lenet5", "first_convnet", "mnist_cnn", "one_block_cnn")
         ),
-        digits("lenet5", "torch", "lenet5", "", double=True),
+        digits(
+            "lenet5",
+            "torch",
+            "lenet5",
+            "",
+            double=True,
+            told=(("act", "tanh"), ("pool", "average")),
+        ),
         small("resnet20", "keras", "resnet20", "keras", gain=0.5),
         *(
             small(f"resnet{n}", "torch", f"resnet{n}", "torch", gain=0.5, double=n == 20)

@@ -32,6 +32,7 @@ class Pair:
         """Returns our network and the variables from the oracle's file."""
         shape = self.images.shape[1:] if self.case.flattens else None
         dialect = self.case.dialect or None
+        fields = dict(self.case.told) | fields
         return transfer.load(self.case.name, self.path, None, dialect, input_shape=shape, **fields)
 
     def errors(self, double: bool = False, **fields: Any) -> dict[str, float]:
