@@ -50,7 +50,8 @@ def check(
         log.warning("%s: not compared with its own config: %s", path, error)
         return
     module = Graph(logits_of(module.plan))
-    image = np.random.default_rng(0).standard_normal((1, *input_shape)).astype(np.float32)
+    shape = own_shape(module.plan, input_shape)
+    image = np.random.default_rng(0).standard_normal((1, *shape)).astype(np.float32)
     theirs = result(module, own, like(image, module.plan))
     if agree(theirs, result(network, variables, image)):
         return
@@ -80,6 +81,20 @@ def logits_of(plan: Plan) -> Plan:
     last = dataclasses.replace(call, layer=layer)
     calls = (*plan.calls[:place], last, *plan.calls[place + 1 :])
     return dataclasses.replace(plan, calls=calls)
+
+
+def own_shape(plan: Plan, given: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the (height, width, channels) that a plan was made for, else those given.
+
+    Keras writes the padding of MobileNetV2 and NASNet down for images of one size; at another, the
+    two would pad differently and both be right.
+    """
+    own, channels = plan.shapes[0] if plan.shapes else (), given[-1]
+    sizes = [n for n in own if n is not None]
+    if len(own) != 3 or len(sizes) != 3:
+        return given
+    first = sizes[0] == channels != sizes[-1]
+    return (*(sizes[1:] if first else sizes[:2]), channels)
 
 
 def like(image: np.ndarray, plan: Plan) -> np.ndarray:
