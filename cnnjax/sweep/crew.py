@@ -43,7 +43,7 @@ class Crew:
         return self.folder / record.LOGS / f"{socket.gethostname()}-{os.getpid()}-{index}.log"
 
     def replace_dead(self) -> int:
-        """Starts anew whoever a signal has ended, and returns how many live.
+        """Starts anew whoever a signal has ended, and returns how many live, or will be replaced.
 
         Who dies again and again before a trial has begun is not started any more.
         """
@@ -59,7 +59,12 @@ class Crew:
             if process.stdin:
                 process.stdin.close()
             self.processes[i] = self.start(i)
-        return sum(process.poll() is None for process in self.processes)
+        return sum(map(self.goes_on, range(len(self.processes))))
+
+    def goes_on(self, index: int) -> bool:
+        """Returns whether a worker lives, or has died so soon that the next look replaces it."""
+        status = self.processes[index].poll()
+        return status is None or (bool(ended_by(status)) and self.deaths[index] < life.DEATHS)
 
     def began(self, index: int) -> bool:
         """Returns whether a worker has begun a trial since it was started, by its log."""
