@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from cnnjax.data.cache import cached
 from cnnjax.data.dataset import Source, Split, hold_out
 from cnnjax.data.folder import folder
 from cnnjax.data.scenes import draw_split as draw_scenes
+from cnnjax.data.scenes import draw_split_of_several
 from cnnjax.data.shapes import SHAPES, draw_split
 from cnnjax.errors import InputError, nearest
 from cnnjax.images import Preprocessing
@@ -48,16 +50,23 @@ def synthetic(
 
 
 def scenes(
-    task: str = "localization", examples: int = 5000, size: int = 48, draw_seed: int = 0
+    task: str = "localization",
+    examples: int = 5000,
+    size: int = 48,
+    objects: int = 8,
+    draw_seed: int = 0,
 ) -> Source:
-    """Handwritten digits of scikit-learn, one on each canvas, at a random size and place.
+    """Handwritten digits of scikit-learn on canvases, at random sizes and places.
 
-    The 1,000 scenes of the test split, or a fifth of `examples` where that is less, show digits
-    that no scene of train shows.
+    One on each for localization, else 1 to `objects`. The 1,000 scenes of the test split, or a
+    fifth of `examples` where that is less, show digits that no scene of train shows.
     """
     known = digits()
-    train = draw_scenes(known.train, examples, size, draw_seed)
-    test = draw_scenes(known.test, min(1000, max(examples // 5, 1)), size, draw_seed + 1)
+    several = functools.partial(draw_split_of_several, objects=objects)
+    drawn = draw_scenes if task == "localization" else several
+    tested = min(1000, max(examples // 5, 1))
+    train = drawn(known.train, examples=examples, size=size, seed=draw_seed)
+    test = drawn(known.test, examples=tested, size=size, seed=draw_seed + 1)
     return Source(train, test, known.class_names)
 
 
