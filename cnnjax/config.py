@@ -33,8 +33,6 @@ class Field:
 # Sections that pass what is not listed here to the constructor they name, which checks it.
 OPEN = ("model", "data", "optimizer")
 
-# What these networks were by default while configs had no field for it.
-FORMERLY = {"resnet50": "keras", "resnet101": "keras", "resnet152": "keras"}
 FIELDS: dict[str, Field | dict[str, Field]] = {
     "seed": Field(0, "of initialisation, order of examples, dropout, augmentation", 0, 2**31 - 1),
     "epochs": Field(10.0, "passes over the training split; fractions count steps", 0),
@@ -106,8 +104,15 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
             "of the learning rate after warm-up",
             choices=("constant", "cosine", "step", "one_cycle"),
         ),
-        "warmup_epochs": Field(0.0, "of linear growth from 0; one_cycle: of growth", 0),
+        "warmup_epochs": Field(
+            0.0, "of linear growth from 0; one_cycle: of growth, 0: 30 % of the run", 0
+        ),
         "final": Field(0.0, "cosine, one_cycle: last learning rate over the peak", 0, 1),
+        "final_at": Field(
+            "last",
+            "cosine, one_cycle: which step takes `final`: the last, or the one after, never taken",
+            choices=("last", "after"),
+        ),
         "boundaries": Field((0.5, 0.75), "step: where the rate drops, as shares of the run", 0, 1),
         "factor": Field(0.1, "step: what each drop multiplies by", 0, 1),
     },
@@ -150,11 +155,6 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
         "tensorboard": Field(True, "write event files"),
     },
 }
-# Fields that say where or how a run goes, not what it computes: they may change on resuming.
-CHANGEABLE = (
-    "data.data_dir", "data.manual_dir", "data.resident", "data.decoders", "parallel", "report",
-    "checkpoint", "evaluate.batch_size", "evaluate.every_epochs", "nonfinite.patience",
-)  # fmt: skip
 
 
 def default() -> ConfigDict:
@@ -254,31 +254,6 @@ def extra(config: Mapping[str, Any], section: str) -> dict[str, Any]:
     """Returns the fields of an open section that are those of the constructor it names."""
     known = FIELDS[section]
     return {k: v for k, v in config[section].items() if k not in known}  # pyright: ignore
-
-
-def completed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a stored config with what the fields that are younger than it stand for there."""
-    result = dict(config)
-    for name, entry in FIELDS.items():
-        if isinstance(entry, Field):
-            result.setdefault(name, entry.default if entry.before is None else entry.before)
-        else:
-            result[name] = {k: f.default for k, f in entry.items()} | dict(result.get(name, {}))
-    if "dialect" not in config.get("model", {}):
-        result["model"]["dialect"] = FORMERLY.get(result["model"]["name"], "")
-    return result
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Returns "field: old, now new" for each difference that would change what a run computes."""
-    lines = []
-    flat_old, flat_new = flatten(old), flatten(new)
-    for name in sorted(flat_old.keys() | flat_new.keys()):
-        before, after = flat_old.get(name, "(default)"), flat_new.get(name, "(default)")
-        free = any(name == c or name.startswith(c + ".") for c in CHANGEABLE)
-        if before != after and not free:
-            lines.append(f"{name}: {before!r}, now {after!r}")
-    return lines
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from cnnjax import config as configuration
+from cnnjax import history
 from cnnjax.errors import InputError
 from cnnjax.registry import Table
 
@@ -94,16 +95,16 @@ def test_open_sections_keep_the_fields_of_their_constructor():
 def test_differences_name_fields_and_forgive_where_a_run_runs():
     old = configuration.check(configuration.default())
     new = configuration.check(changed(seed=3, data__data_dir="/elsewhere", parallel__devices=2))
-    assert configuration.differences(old, new) == ["seed: 0, now 3"]
+    assert history.differences(old, new) == ["seed: 0, now 3"]
     read_back = json.loads(json.dumps(old))
-    assert configuration.differences(read_back, old) == []
+    assert history.differences(read_back, old) == []
 
 
 def test_a_config_from_before_a_field_is_completed_with_its_default():
     current = configuration.check(changed(seed=3, data__validation=0.3, nonfinite__patience=2))
     old = {name: value for name, value in current.items() if name != "nonfinite"}
     old["data"] = {k: v for k, v in current["data"].items() if k != "image_size"} | {"examples": 5}
-    found = configuration.completed(old)
+    found = history.completed(old)
     assert found["seed"] == 3 and found["nonfinite"]["patience"] == 10
     assert found["data"] == current["data"] | {"examples": 5}
     assert "nonfinite" not in old
@@ -150,5 +151,5 @@ def test_a_word_for_a_section_leads_to_its_name(section):
 def test_what_changes_nothing_computed_may_change_on_resuming():
     old = configuration.check(configuration.default())
     free = changed(evaluate__batch_size=7, evaluate__every_epochs=0.5, nonfinite__patience=3)
-    assert configuration.differences(old, configuration.check(free)) == []
-    assert len(configuration.differences(old, configuration.check(changed(batch_size=7)))) == 1
+    assert history.differences(old, configuration.check(free)) == []
+    assert len(history.differences(old, configuration.check(changed(batch_size=7)))) == 1

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnnjax import config as configuration
-from cnnjax import models
+from cnnjax import history, models
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import build_module
 from cnnjax.train import run
@@ -38,7 +38,7 @@ def test_the_network_of_an_old_workdir_answers_as_it_did(workdir, capsys):
 
 
 def test_an_old_run_goes_on_to_where_it_would_have_ended(workdir, capsys):
-    config = configuration.completed(files.read_json(workdir / files.CONFIG))
+    config = history.completed(files.read_json(workdir / files.CONFIG))
     found = run.run(config, workdir)
     assert f"Resuming {workdir} at step {golden.STOP} of 24" in capsys.readouterr().out
     expected = EXPECTED["result"]
@@ -49,7 +49,7 @@ def test_an_old_run_goes_on_to_where_it_would_have_ended(workdir, capsys):
 def stored(name):
     """Returns a config as it was stored before there were dialects in it."""
     config = configuration.check(configuration.default()) | {"model": {"name": name}}
-    return configuration.completed(config)
+    return history.completed(config)
 
 
 def test_an_old_config_keeps_the_function_of_its_network():
@@ -75,3 +75,17 @@ def test_an_old_run_of_another_default_says_how_it_goes_on(tmp_path):
     now.model.name = "resnet50"
     with pytest.raises(InputError, match="model.dialect: 'keras', now ''"):
         run.run(now, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["constant", "step", "cosine", "one_cycle"])
+def test_an_old_run_keeps_its_schedule_or_says_what_has_moved(tmp_path, name):
+    before = configuration.check(configuration.default())
+    before["schedule"] = {"name": name, "final": 0.01}
+    (tmp_path / files.CONFIG).write_text(json.dumps(before))
+    moved = name in ("cosine", "one_cycle")
+    assert history.completed(before)["schedule"]["final_at"] == ("after" if moved else "last")
+    now = configuration.default()
+    now.schedule.name, now.schedule.final = name, 0.01
+    assert history.differences(history.completed(before), configuration.check(now)) == (
+        ["schedule.final_at: 'after', now 'last'"] if moved else []
+    )

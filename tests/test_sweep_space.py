@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnjax import augment
+from cnnjax import augment, history
 from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.sweep import points, space
@@ -159,7 +159,7 @@ def test_a_point_in_its_config():
         "optimizer.momentum": 0.8, "seed": 9,
     }  # fmt: skip
     found = configuration.check(points.applied(base, point))
-    changed = configuration.differences(base, found)
+    changed = history.differences(base, found)
     assert [line.partition(":")[0] for line in changed] == [
         "augment", "model.features", "optimizer.momentum", "optimizer.name", "seed"
     ]  # fmt: skip

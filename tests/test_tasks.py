@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from cnnjax import config as configuration
-from cnnjax import data, tasks
+from cnnjax import data, history, tasks
 from cnnjax.errors import InputError
 from cnnjax.tasks import TASKS, Figure
 from cnnjax.train import run
@@ -101,7 +101,7 @@ def test_the_task_is_that_of_the_data_set_and_of_old_configs_classification():
     config["data"]["name"] = "faces"
     assert tasks.resolved(config)["task"] == "age"
     del config["task"]
-    assert configuration.completed(config)["task"] == "classification"
+    assert history.completed(config)["task"] == "classification"
 
 
 def test_targets_of_another_form_than_the_task_needs_are_refused():

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cnnjax import config as configuration
-from cnnjax import data, images, models, tasks
+from cnnjax import data, history, images, models, tasks
 from cnnjax.data import prepare
 from cnnjax.errors import InputError
 from cnnjax.workdir import checkpoint
@@ -129,7 +129,7 @@ def load(workdir: Path, which: str = "auto") -> Trained:
       workdir: of a run that has saved at least one checkpoint.
       which: "last", "best" on validation, or "auto": the one the run's config selects.
     """
-    config = configuration.completed(read_json(workdir / CONFIG))
+    config = history.completed(read_json(workdir / CONFIG))
     task = tasks.TASKS[config["task"]]
     stored = read_json(workdir / DATASET)
     shape, class_names = tuple(stored["shape"]), tuple(stored["class_names"])
@@ -160,7 +160,7 @@ def check_data(network: Trained, dataset: data.Dataset) -> None:
         )
     now = {"examples": {s: len(getattr(dataset, s)) for s in network.dataset["examples"]}}
     now |= {"mean": list(dataset.mean), "std": list(dataset.std)}
-    changed = configuration.differences({name: network.dataset[name] for name in now}, now)
+    changed = history.differences({name: network.dataset[name] for name in now}, now)
     if changed:
         raise InputError(
             f"{dataset.name} is not what the run was trained on ({'; '.join(changed)}): with other "

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnjax import config as configuration
-from cnnjax import tasks
+from cnnjax import history, tasks
 from cnnjax.errors import InputError
 from cnnjax.workdir import files
 
@@ -41,7 +40,7 @@ def record(workdir: Path, device: str, date: str) -> dict[str, Any]:
 
 def identity(entry: dict[str, Any]) -> str:
     """Returns a digest of all that two runs of one row of the table share: all but the seed."""
-    config = configuration.completed(entry["config"])
+    config = history.completed(entry["config"])
     config = {k: v for k, v in config.items() if k not in ("seed", "report")}
     text = json.dumps([config, entry["device"]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -71,7 +70,7 @@ def table(stored: Sequence[dict[str, Any]]) -> str:
 
 def figure_of(entry: Mapping[str, Any]) -> tuple[str, str]:
     """Returns the figure by which runs of a task are compared, and its unit."""
-    task = tasks.TASKS[configuration.completed(entry["config"])["task"]]
+    task = tasks.TASKS[history.completed(entry["config"])["task"]]
     return task.best, tasks.units(task)[task.best]
 
 

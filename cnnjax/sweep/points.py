@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cnnjax import augment, data, fields, models
+from cnnjax import augment, data, fields, history, models
 from cnnjax import config as configuration
 from cnnjax.augment.parse import written
 from cnnjax.errors import InputError, nearest
@@ -141,7 +141,7 @@ def contexts_of(space: Space, config: Mapping[str, Any]) -> Iterator[dict[str, A
 def typed(dimension: Dimension, contexts: list[dict[str, Any]]) -> Dimension:
     """Returns the dimension with whole numbers where the field takes such."""
     name, _ = parts(dimension.field)
-    if any(name == c or name.startswith(c + ".") for c in configuration.CHANGEABLE):
+    if any(name == c or name.startswith(c + ".") for c in history.CHANGEABLE):
         raise InputError(f"{name} does not change what a run computes: leave it out of the space")
     for context in contexts:
         before = current(context, dimension.field)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnjax import config as configuration
-from cnnjax import paths, tasks
+from cnnjax import history, paths, tasks
 from cnnjax.errors import InputError, nearest
 from cnnjax.sweep.points import check_space
 from cnnjax.sweep.space import Space, from_entries
@@ -119,7 +119,7 @@ def load(folder: Path, url: str = "") -> Sweep:
     if not (folder / SWEEP).exists():
         raise InputError(f"{folder} is not the folder of a sweep: it has no {SWEEP}")
     found = files.read_json(folder / SWEEP)
-    config = configuration.check(configuration.completed(found["config"]))
+    config = configuration.check(history.completed(found["config"]))
     space = from_entries(list(found["space"].items()))
     before = found["storage"]
     if without_password(url or before) != before:
@@ -176,7 +176,7 @@ def usual(sweep: Sweep) -> int:
 
 def differences(before: Sweep, now: Sweep, widen: bool) -> list[str]:
     """Returns "what: before, now after" for all that makes `now` another sweep."""
-    found = configuration.differences(*(paths.located(s.config) for s in (before, now)))
+    found = history.differences(*(paths.located(s.config) for s in (before, now)))
     # A run may be validated at other times when it is gone on with; points that are compared at a
     # number of validations, or by the best of them, may not.
     counted = now.pruner != "none" or now.config["evaluate"]["select"] == "best"

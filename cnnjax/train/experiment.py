@@ -106,8 +106,8 @@ def prepare(
             f"{config['epochs']:g} epochs of {len(dataset.train)} examples are less than one step "
             f"of batch_size {config['batch_size']}"
         )
-    warmup = round(schedule.pop("warmup_epochs") * len(dataset.train) / config["batch_size"])
-    if steps and warmup > steps:
+    warmup = schedule.pop("warmup_epochs") * len(dataset.train) / config["batch_size"]
+    if steps and round(warmup) > steps:
         print(
             f"schedule.warmup_epochs={config['schedule']['warmup_epochs']:g} is longer than the "
             f"run of {config['epochs']:g} epochs: the learning rate grows until its end."

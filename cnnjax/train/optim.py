@@ -137,8 +137,9 @@ def check_pattern(params: Any, pattern: str) -> None:
 def schedule(
     name: str,
     steps: int,
-    warmup_steps: int = 0,
+    warmup_steps: float = 0.0,
     final: float = 0.0,
+    final_at: str = "last",
     boundaries: tuple[float, ...] = (),
     factor: float = 0.1,
 ) -> Callable[[jax.Array], jax.Array]:
@@ -148,29 +149,33 @@ def schedule(
       name: "constant", "cosine" (Loshchilov & Hutter 2017, arXiv 1608.03983, one period), "step"
         (times `factor` at each of `boundaries`, shares of all steps), or "one_cycle" (Smith 2018,
         arXiv 1803.09820: cosine from 1/25 up to the peak over the warm-up, then down to `final`).
-      steps: of the whole run.
-      warmup_steps: of linear growth to the peak; step 0 already moves. For one_cycle a warm-up of
-        0 means 30 % of the run.
+      steps: of the whole run; a run of one step takes the peak.
+      warmup_steps: of linear growth to the peak; step 0 already moves. Rounded. For one_cycle a
+        warm-up of 0, before rounding, means 30 % of the run.
+      final_at: "last": cosine and one_cycle end with `final` itself, and the warm-up of one_cycle
+        with the peak, as in PyTorch. "after": both come a step later, as before version 0.2.
     """
-    if name == "one_cycle":
-        warmup_steps = warmup_steps or round(0.3 * steps)
-    rest = max(steps - warmup_steps, 1)
+    warmup = round(warmup_steps)
+    if name == "one_cycle" and not (warmup if final_at == "after" else warmup_steps):
+        warmup = round(0.3 * steps)
+    top, end = (warmup, steps) if final_at == "after" else (max(warmup - 1, 0), steps - 1)
+    # In a cosine that follows linear growth, the peak is held for a step.
+    begin = top if name == "one_cycle" else warmup
 
     def cosine(start: float, end: float, progress: jax.Array) -> jax.Array:
         return end + (start - end) * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1)))
 
     def share(step: jax.Array) -> jax.Array:
-        after = (step - warmup_steps) / rest
+        down = cosine(1.0, final, (step - begin) / max(end - begin, 1))
         if name == "one_cycle":
-            up = cosine(0.04, 1.0, step / max(warmup_steps, 1))
-            return jnp.where(step < warmup_steps, up, cosine(1.0, final, after))
+            return jnp.where(step < top, cosine(0.04, 1.0, step / max(top, 1)), down)
         if name == "cosine":
-            value = cosine(1.0, final, after)
+            value = down
         elif name == "step":
             drops = sum((step >= round(b * steps)) * 1 for b in boundaries)
             value = jnp.float32(factor) ** jnp.asarray(drops, jnp.float32)
         else:
             value = jnp.float32(1)
-        return jnp.where(step < warmup_steps, (step + 1) / max(warmup_steps, 1), value)
+        return jnp.where(step < warmup, (step + 1) / max(warmup, 1), value)
 
     return share

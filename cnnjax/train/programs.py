@@ -16,7 +16,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from cnnjax import augment, config, data, parallel
+from cnnjax import augment, config, data, history, parallel
 
 Value = TypeVar("Value")
 # Kinds of programs that are kept: several seeds, each with the statistics of its own split.
@@ -85,7 +85,7 @@ def key(
             static["model"][name] = TRACED
     terms = augment.pipeline(values["augment"]).terms
     static["augment"] = [(term.label, term.edge, sorted(term.numbers)) for term in terms]
-    for name in config.CHANGEABLE:
+    for name in history.CHANGEABLE:
         section, _, field = name.partition(".")
         if name in ("parallel", "data.resident"):
             continue

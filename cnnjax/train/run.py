@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 
-from cnnjax import caches, compiler, data, paths, platform, tasks, tree
+from cnnjax import caches, compiler, data, history, paths, platform, tasks, tree
 from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import load_data, preprocessing
@@ -116,8 +116,8 @@ def begin(
     claim.enter_context(files.claim(workdir))
     if not (workdir / files.CONFIG).exists():
         return None
-    before = paths.located(configuration.completed(files.read_json(workdir / files.CONFIG)))
-    changed = configuration.differences(before, config)
+    before = paths.located(history.completed(files.read_json(workdir / files.CONFIG)))
+    changed = history.differences(before, config)
     if changed:
         raise InputError(
             f"workdir {workdir} was made with another config ({'; '.join(changed)}). "
@@ -172,7 +172,7 @@ def record_start(config: Mapping[str, Any], dataset: data.Dataset, workdir: Path
     if (workdir / files.DATASET).exists():
         before = files.read_json(workdir / files.DATASET)
         known = {name: fact for name, fact in facts.items() if name in before}
-        changed = configuration.differences(before, known)
+        changed = history.differences(before, known)
         if changed:
             raise InputError(
                 f"{dataset.name} is not what the run in {workdir} began with ({'; '.join(changed)})"
