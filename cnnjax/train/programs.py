@@ -22,6 +22,8 @@ Value = TypeVar("Value")
 # Kinds of programs that are kept: several seeds, each with the statistics of its own split.
 KINDS = 8
 TRACED = "an argument"
+# What may change when a run is resumed, and is part of its programs all the same.
+COMPILED = ("parallel", "data.resident", "evaluate.batch_size", "nonfinite.patience")
 
 
 @functools.lru_cache(KINDS)
@@ -87,7 +89,7 @@ def key(
     static["augment"] = [(term.label, term.edge, sorted(term.numbers)) for term in terms]
     for name in history.CHANGEABLE:
         section, _, field = name.partition(".")
-        if name in ("parallel", "data.resident"):
+        if name in COMPILED:
             continue
         if field:
             del static[section][field]
