@@ -1,4 +1,8 @@
-"""Evaluates the network of a workdir, of a finished run or one still going."""
+"""Evaluates the network of a workdir, of a finished run or one still going.
+
+python -m experiments.evaluate --workdir=runs/digits
+python -m experiments.evaluate --workdir=runs/digits --split=validation --json
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from absl import app, flags, logging
 
 from cnnjax import caches, memory, output, paths
 from cnnjax.errors import InputError
-from experiments import INTERRUPTED
+from experiments import INTERRUPTED, configuration, help
 
 START = time.perf_counter()
 FAILED, UNUSABLE = 1, 2
@@ -105,7 +105,10 @@ def hush() -> None:
 def parse(arguments: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[str]:
     """Parses the flags; whatever is wrong with them ends in one line instead of a traceback."""
     try:
-        return values(list(arguments))
+        if (topic := help.wanted(arguments)) is not None:
+            help.show(topic)
+            sys.exit()
+        return values(configuration.found(arguments))
     except flags.IllegalFlagValueError as error:
         sys.exit(refuse(section_meant(str(error)) or str(error).strip().splitlines()[-1]))
     except (flags.Error, InputError, AttributeError, KeyError, TypeError, ValueError) as error:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from absl import flags
 
+from cnnjax import commands
 from cnnjax.errors import InputError
 from experiments import launch
 
@@ -24,7 +25,9 @@ MINUTES = flags.DEFINE_float("minutes", 5.0, "How long to go on; runs under way 
 HARMS = flags.DEFINE_list("harms", [], "Which harms to choose from; all by default.")
 JOBS = flags.DEFINE_integer("jobs", 2, "Runs at a time.", 1)
 SEED = flags.DEFINE_integer("seed", 0, "Of the choice of harms and times.", 0)
-CONFIG = flags.DEFINE_string("config", "configs/torture.py", "The run to harm.")
+CONFIG = flags.DEFINE_string(
+    "config", commands.config_file("configs/torture.py"), "The run to harm."
+)
 TASK = flags.DEFINE_string("task", None, "What it learns: the word after the config's colon.")
 
 

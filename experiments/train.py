@@ -1,4 +1,11 @@
-"""Trains the network of a config, or resumes: results land in --workdir."""
+"""Trains the network of a config, or goes on with a run: results land in --workdir.
+
+python -m experiments.train --config=configs/mnist.py:lenet5 --workdir=runs/lenet5
+python -m experiments.train --config=configs/folder.py --config.data.path=photos --workdir=runs/mine
+
+Stopped or killed, the same command goes on from the last checkpoint, to the same bits. Exit status
+75 where it was stopped on request.
+"""
 
 from __future__ import annotations
 

@@ -172,12 +172,6 @@ def test_a_set_that_cannot_be_had_fails_fast_and_says_what_to_do(tmp_path):
     assert "manual_dir" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "summary", "verify"])
-def test_help_explains_the_flags(name):
-    done = command(name, "--help")
-    assert "flags:" in done.stdout and "Traceback" not in done.stderr
-
-
 def test_a_second_start_compiles_nothing(trained, tmp_path, monkeypatch):
     for name in ("COMPILATION_CACHE_DIR", "PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
         monkeypatch.delenv(f"JAX_{name}")

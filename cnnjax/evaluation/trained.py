@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from cnnjax import commands, data, history, images, models, tasks
 from cnnjax import config as configuration
-from cnnjax import data, history, images, models, tasks
 from cnnjax.data import prepare
 from cnnjax.errors import InputError
 from cnnjax.workdir import checkpoint
@@ -97,7 +97,7 @@ def stored_data(config: Mapping[str, Any], data_dir: str | None = None) -> data.
         where = prepare.data_directory(place or None)
         raise InputError(
             f"{where} holds no prepared {name}, which this run was trained on; "
-            "experiments.evaluate --data_dir=DIR reads it from elsewhere"
+            f"{commands.spelled('evaluate')} --data_dir=DIR reads it from elsewhere"
         )
     return load_data(config, data_dir)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from rich.table import Table
 
+from cnnjax import commands, tasks
 from cnnjax import config as configuration
-from cnnjax import tasks
 from cnnjax.sweep import plan, record, table
 from cnnjax.sweep.points import applied
 from cnnjax.sweep.record import Sweep
@@ -138,4 +138,4 @@ def best_table(
 def command(sweep: Sweep, values: Mapping[str, Any], workdir: str) -> str:
     """Returns the command that trains a point, to be pasted into a shell."""
     words = [*sweep.command, *flags(sweep, values), f"--workdir={workdir}"]
-    return " ".join(("python -m experiments.train", *map(shlex.quote, words)))
+    return " ".join((commands.spelled("train"), *map(shlex.quote, words)))

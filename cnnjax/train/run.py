@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 
-from cnnjax import caches, compiler, data, history, paths, platform, tasks, tree
+from cnnjax import caches, commands, compiler, data, history, paths, platform, tasks, tree
 from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import load_data, preprocessing
@@ -137,8 +137,9 @@ def closing(config: Mapping[str, Any], workdir: Path, result: Mapping[str, Any])
     found = ", ".join(f"{n.replace('_', ' ')} {result[f'test_{n}']:.4f}" for n in names)
     return (
         f"The run in {workdir} is complete. Test: {found}.\n"
-        f"To use it: python -m experiments.evaluate --workdir={place}, or experiments.predict "
-        f"--workdir={place} FILE. To train anew give another --workdir."
+        f"To use it: {commands.spelled('evaluate')} --workdir={place}, or "
+        f"{commands.spelled('predict')} --workdir={place} FILE. To train anew give another "
+        "--workdir."
     )
 
 
