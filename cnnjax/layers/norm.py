@@ -147,7 +147,7 @@ class GroupNorm(nn.Module):
         groups = math.gcd(32, channels) if self.groups is None else self.groups
         if groups < 1 or channels % groups:
             raise InputError(f"{channels} channels do not divide into {groups} groups")
-        values = widened(x).reshape(len(x), -1, groups, channels // groups)
+        values = widened(x).reshape(x.shape[0], -1, groups, channels // groups)
         values = values - values.mean((1, 3), keepdims=True)
         var = jnp.square(values).mean((1, 3), keepdims=True)
         values = (values * lax.rsqrt(var + self.epsilon)).reshape(x.shape)

@@ -81,7 +81,7 @@ class Airbench(nn.Module):
             x = pool(conv(features, name=f"stage{i}_block1")(x), 2)
             x = act(x if norm is None else norm(name=f"stage{i}_norm")(x))
             x = unit(features, kernel_init=dirac, name=f"stage{i}_block2")(x)
-        x = pool(x, x.shape[1:-1]).reshape(len(x), -1)
+        x = pool(x, x.shape[1:-1]).reshape(x.shape[0], -1)
         x = Dense(self.classes, use_bias=False, dtype=self.dtype, name="head")(x)
         return x.astype(jnp.promote_types(x.dtype, jnp.float32)) * self.scale
 

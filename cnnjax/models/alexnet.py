@@ -64,7 +64,7 @@ class AlexNet(nn.Module):
         x = pool(conv(c5, 3, groups=self.groups, name="conv5")(x))
         if self.grid:
             x = adaptive_average_pool(x, self.grid)
-        x = x.reshape(len(x), -1)
+        x = x.reshape(x.shape[0], -1)
         for i, units in enumerate(self.units, 1):
             x = dropout()(x) if self.dropout_before else x
             x = ACTIVATIONS[self.act](Dense(units, dtype=self.dtype, name=f"fc{i}")(x))

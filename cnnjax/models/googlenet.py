@@ -139,7 +139,7 @@ class AuxiliaryHead(nn.Module):
     def __call__(self, x: jax.Array) -> None:
         x = adaptive_average_pool(x, self.grid) if self.grid else average_pool(x, 5, 3)
         x = self.unit(128, 1, name="conv")(x)
-        x = x.reshape(len(x), -1)
+        x = x.reshape(x.shape[0], -1)
         x = ACTIVATIONS[self.act](Dense(1024, dtype=self.dtype, name="fc")(x))
         x = Dense(self.classes, dtype=self.dtype, name="head")(self.dropout()(x))
         if not self.is_initializing():  # which keeps all that is sown among the variables

@@ -49,7 +49,7 @@ class LeNet(nn.Module):
         c1 = conv(self.features[0], padding=self.padding, name="c1")
         x = pool(activated(c1, x, self.act))
         x = pool(activated(conv(self.features[1], padding="valid", name="c3"), x, self.act))
-        x = x.reshape(len(x), -1)
+        x = x.reshape(x.shape[0], -1)
         for i, units in enumerate(self.units):
             x = act(dense(units, name=f"f{i + 5}")(x))
         x = dense(self.classes, name="head")(x)

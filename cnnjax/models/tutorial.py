@@ -89,7 +89,7 @@ class ConvNet(nn.Module):
             if self.pool_last or i < len(self.blocks):
                 x = pool(x, self.pool_size)
         x = dropout(self.dropout_rate)(x)
-        x = x.reshape(len(x), -1)
+        x = x.reshape(x.shape[0], -1)
         for i, units in enumerate(self.units, 1):
             x = act(dense(units, name=f"dense{i}")(x))
             x = dropout(self.dense_dropout_rate)(x)

@@ -61,7 +61,7 @@ class VGG(nn.Module):
         if self.grid:
             grid = [max(self.grid, n) if self.sliding else self.grid for n in x.shape[1:-1]]
             x = adaptive_average_pool(x, grid)
-        x = x if self.sliding else x.reshape(len(x), -1)
+        x = x if self.sliding else x.reshape(x.shape[0], -1)
         window = partial(Conv, kernel=self.grid, padding="valid")
         for i, units in enumerate(self.units, 1):
             dense = window if self.sliding and i == 1 else Dense

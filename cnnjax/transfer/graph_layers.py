@@ -90,16 +90,16 @@ def global_pooling(
     rank = x.ndim
     x = layers.GLOBAL_POOLS[kind](last(x, first))
     if keep:
-        x = back(x.reshape(len(x), *(1,) * (rank - 2), -1), first)
+        x = back(x.reshape(x.shape[0], *(1,) * (rank - 2), -1), first)
     return x
 
 
 def flatten(unit: Unit, x: Any, *, train: bool, first: bool) -> jax.Array:
-    return last(x, first and x.ndim > 2).reshape(len(x), -1)
+    return last(x, first and x.ndim > 2).reshape(x.shape[0], -1)
 
 
 def reshape(unit: Unit, x: Any, *, train: bool, shape: tuple[int, ...]) -> jax.Array:
-    return x.reshape(len(x), *shape)
+    return x.reshape(x.shape[0], *shape)
 
 
 def permute(unit: Unit, x: Any, *, train: bool, order: tuple[int, ...]) -> jax.Array:
@@ -203,13 +203,13 @@ def upsampling(
             x = jnp.repeat(x, times, axis)
     else:
         places = [n * times for n, times in zip(x.shape[1:-1], size, strict=True)]
-        x = jax.image.resize(x, (len(x), *places, x.shape[-1]), method)
+        x = jax.image.resize(x, (x.shape[0], *places, x.shape[-1]), method)
     return back(x, first)
 
 
 def resizing(unit: Unit, x: Any, *, train: bool, first: bool, size: tuple[int, int]) -> jax.Array:
     x = last(x, first)
-    shape = (len(x), *size, x.shape[-1])
+    shape = (x.shape[0], *size, x.shape[-1])
     return back(jax.image.resize(x, shape, "bilinear", antialias=False), first)
 
 
