@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -68,3 +69,18 @@ def as_tuple(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(as_tuple(v) for v in value)
     return value
+
+
+def json_object(text: str | Mapping[str, Any], what: str) -> Mapping[str, Any]:
+    """Returns the object that a JSON text holds, or the one that was read from it already.
+
+    Raises InputError, which says `what` it was to be, for any other text.
+    """
+    if isinstance(text, str):
+        try:
+            text = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{what} is no JSON: {error}") from None
+    if not isinstance(text, Mapping):
+        raise InputError(f"{what} must be a JSON object; given {str(text)[:80]!r}")
+    return text

@@ -116,7 +116,7 @@ def test_what_an_hdf5_file_may_hide_is_refused(tmp_path, harm, said):
         ({"../../evil": "x"}, "points outside"),
         ({"/etc/evil": "x"}, "points outside"),
         ({"weights": BOMB}, "declared far larger"),
-        ({"config": "[" * 100_000}, "no config that can be read"),
+        ({"config": "[" * 100_000}, "is no JSON"),
         ({"config": "{}"}, "damaged"),
         ({"config": '{"class_name": "Sequential", "config": 1e999}'}, "damaged"),
         ({"weights": b"\x89HDF\r\n\x1a\n"}, "damaged"),

@@ -65,13 +65,7 @@ def as_json(record: Description) -> str:
 
 def from_json(text: str | Mapping[str, Any]) -> Description:
     """Returns the record of a JSON object, or of what was read from one; else InputError."""
-    if isinstance(text, str):
-        try:
-            text = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"the description is no JSON: {error}") from None
-    if not isinstance(text, Mapping):
-        raise InputError(f"the description must be a JSON object; given {text!r}")
+    text = fields.json_object(text, "the description")
     known = fields.defaults(Description) | {"preprocessing": fields.REQUIRED}
     values = fields.checked("description", text, known)
     if "preprocessing" in values:

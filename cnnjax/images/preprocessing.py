@@ -110,13 +110,7 @@ def as_json(record: Preprocessing) -> str:
 
 def from_json(text: str | Mapping[str, Any]) -> Preprocessing:
     """Returns the record of a JSON object, or of what was read from one; else InputError."""
-    if isinstance(text, str):
-        try:
-            text = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"the preprocessing is no JSON: {error}") from None
-    if not isinstance(text, Mapping):
-        raise InputError(f"the preprocessing must be a JSON object; given {text!r}")
+    text = fields.json_object(text, "the preprocessing")
     known = fields.defaults(Preprocessing)
     return Preprocessing(**fields.checked("preprocessing", text, known))
 

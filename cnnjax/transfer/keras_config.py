@@ -8,11 +8,11 @@ layers nor their names say anything about that.
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cnnjax import fields
 from cnnjax.errors import InputError, nearest
 from cnnjax.transfer import keras1, keras_calls
 from cnnjax.transfer.graph import Call, Layer, Plan, Value
@@ -36,13 +36,7 @@ class Context:
 
 def parsed(text: str, what: str) -> Any:
     """Returns the JSON object of a config."""
-    try:
-        config = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{what} holds no config that can be read: {error}") from None
-    if not isinstance(config, Mapping):
-        raise InputError(f"{what} holds no config: JSON, but not of a model")
-    return config
+    return fields.json_object(text, f"the config of a model in {what}")
 
 
 def plan(config: Mapping[str, Any], version: str = "") -> Plan:
