@@ -1,7 +1,7 @@
-"""Evaluates the network of a workdir, of a finished run or one still going.
+"""Evaluates a trained network, of a run (finished or still going) or of a file of weights.
 
-python -m experiments.evaluate --workdir=runs/digits
 python -m experiments.evaluate --workdir=runs/digits --split=validation --json
+python -m experiments.evaluate --weights=digits.safetensors --data=digits
 """
 
 from __future__ import annotations
@@ -13,13 +13,10 @@ from absl import flags
 
 from cnnjax import paths
 from cnnjax.errors import InputError
-from experiments import launch, processes
+from experiments import launch, networks, processes
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Directory of the run.")
 SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to evaluate on.")
-CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint", "auto", ["auto", "last", "best"], "auto: as the run's evaluate.select says."
-)
+DATA = flags.DEFINE_string("data", None, "With --weights: a data set's name, or a folder's path.")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 500, "Examples per step.", 1)
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS sets are, if not where they were.")
 JSON = flags.DEFINE_bool("json", False, "Print one JSON object.")
@@ -27,7 +24,6 @@ JSON = flags.DEFINE_bool("json", False, "Print one JSON object.")
 
 def main(arguments: Sequence[str]) -> int:
     launch.no_arguments(arguments)
-    workdir = launch.existing_workdir(WORKDIR.value)
     if DATA_DIR.value and not paths.expanded(DATA_DIR.value).is_dir():
         raise InputError(f"--data_dir={DATA_DIR.value} is no folder: give the one of the TFDS sets")
     processes.join()
@@ -38,8 +34,13 @@ def main(arguments: Sequence[str]) -> int:
     from cnnjax.evaluation import trained
     from cnnjax.evaluation.evaluate import evaluator
 
-    network = trained.load(workdir, CHECKPOINT.value)
-    dataset = trained.stored_data(network.config, DATA_DIR.value)
+    network = networks.trained()
+    if DATA.value and network.config:
+        raise InputError("--data is for --weights: a run knows its data")
+    if network.config or not DATA.value:
+        dataset = trained.stored_data(network.config, DATA_DIR.value)
+    else:
+        dataset = trained.data_for(network, DATA.value, DATA_DIR.value)
     trained.check_data(network, dataset)
     split = getattr(dataset, SPLIT.value)
     mapper = parallel.mapper()

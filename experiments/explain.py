@@ -3,7 +3,8 @@
 python -m experiments.explain --workdir=runs/digits --method=grad_cam --output=seen digit.png
 python -m experiments.explain --workdir=runs/digits --method=patches --output=seen
 
-Without image files, images of the test split are explained, whose class is known.
+Without image files, images of the test split are explained, whose class is known; --weights=FILE
+in place of --workdir takes any file of weights.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import launch
+from experiments import launch, networks
 
 SHEETS = ("animation", "filters", "journey", "maps", "optimised", "patches", "triptych")
 PIXELS = (
@@ -21,10 +22,6 @@ PIXELS = (
     "occlusion", "rise", "saliency", "smooth_grad",
 )  # fmt: skip
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Directory of the run.")
-CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint", "auto", ["auto", "last", "best"], "auto: as the run's evaluate.select says."
-)
 METHOD = flags.DEFINE_enum(
     "method", "grad_cam", [*PIXELS, *SHEETS], "What to draw; the guide shows each."
 )
@@ -42,11 +39,9 @@ INVERT = flags.DEFINE_bool("invert", False, "Invert image files, as experiments.
 
 
 def main(arguments: Sequence[str]) -> int:
-    workdir = launch.existing_workdir(WORKDIR.value)
-    from cnnjax.evaluation import trained
     from cnnjax.explain import pictures
 
-    network = trained.load(workdir, CHECKPOINT.value)
+    network = networks.trained()
     written = pictures.drawn(
         network,
         METHOD.value,

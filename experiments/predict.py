@@ -1,7 +1,8 @@
-"""Says what the network of a workdir finds in image files, or draws it into --output.
+"""Says what a trained network finds in image files, or draws it into --output.
 
 python -m experiments.predict --workdir=runs/digits docs/pictures/digit.png
 python -m experiments.predict --workdir=runs/photos --csv photographs 'more/*.jpg'
+python -m experiments.predict --weights=photos.safetensors photographs
 
 A directory stands for all images in it, at any depth. A file that cannot be read is named, and the
 exit status is 1 then.
@@ -19,12 +20,8 @@ from typing import Any
 
 from absl import flags
 
-from experiments import launch, printed
+from experiments import launch, networks, printed
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Directory of the run.")
-CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint", "auto", ["auto", "last", "best"], "auto: as the run's evaluate.select says."
-)
 TOP = flags.DEFINE_integer("top", 3, "Classes or other findings to print per image.", 1)
 INVERT = flags.DEFINE_bool(
     "invert", False, "Invert the images: for dark digits on light paper, as MNIST has it reversed."
@@ -35,16 +32,15 @@ CSV = flags.DEFINE_bool("csv", False, "Print a line per finding, with commas.")
 
 
 def main(arguments: Sequence[str]) -> int:
-    workdir = launch.existing_workdir(WORKDIR.value)
     if not arguments:
         return launch.refuse("name at least one image file, or a directory of them")
     if JSON.value and CSV.value:
         return launch.refuse("--json or --csv, not both")
     from cnnjax.errors import InputError
-    from cnnjax.evaluation import predict, trained
+    from cnnjax.evaluation import predict
     from cnnjax.images.examine import header
 
-    network = trained.load(workdir, CHECKPOINT.value)
+    network = networks.trained()
     files = [file for argument in arguments for file in files_of(argument)]
     show = as_json if JSON.value else as_csv if CSV.value else as_table
     unread: list[InputError] = []

@@ -16,7 +16,7 @@ LEVELS = {
     "models": 2, "data": 2,
     "transfer": 3, "structure": 3, "tasks": 3,
     "evaluation": 4,
-    "train": 5, "explain": 5,
+    "export": 5, "train": 5, "explain": 5,
     "sweep": 6, "report": 6,
     "verification": 7, "illustration": 7, "torture": 7, "__main__": 7,
 }  # fmt: skip

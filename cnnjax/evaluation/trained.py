@@ -1,4 +1,4 @@
-"""A trained network, read back from the workdir of a finished or running run."""
+"""A trained network, and how one is read back from the workdir of a run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import commands, data, history, images, models, tasks
+from cnnjax import commands, data, history, images, models, paths, tasks
 from cnnjax import config as configuration
 from cnnjax.data import prepare
 from cnnjax.errors import InputError
+from cnnjax.transfer.record import recipe
 from cnnjax.workdir import checkpoint
 from cnnjax.workdir.files import CONFIG, DATASET, read_json
 
@@ -27,8 +28,12 @@ class Trained:
     Attributes:
       task: what it has learnt.
       preprocessing: from an image file to the module's input.
+      config: of the run; empty where the network comes from a file of weights.
       step: training steps behind the variables.
-      dataset: what dataset.json says of the data that it was trained on.
+      dataset: what dataset.json says of the data that it was trained on; empty like `config`.
+      network: how the module is made again, see `transfer.record`.
+      source: what the variables were read from, for people.
+      assumed: what nobody has said and had to be assumed, a sentence each.
     """
 
     task: tasks.Task
@@ -40,6 +45,14 @@ class Trained:
     config: dict[str, Any]
     step: int
     dataset: dict[str, Any]
+    network: Mapping[str, Any]
+    source: str = ""
+    assumed: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Of the network, for people."""
+        return self.network.get("name") or Path(self.source).name
 
     @property
     def preprocess(self) -> Callable[[jax.Array], jax.Array]:
@@ -92,6 +105,8 @@ def stored_data(config: Mapping[str, Any], data_dir: str | None = None) -> data.
 
     Raises InputError where `data_dir`, or else the place of the config, does not hold the set.
     """
+    if not config:
+        raise InputError("a file of weights does not say on which data it was trained")
     name, place = config["data"]["name"], data_dir or config["data"]["data_dir"]
     if name not in data.DATASETS and not prepare.is_prepared(name, place or None):
         where = prepare.data_directory(place or None)
@@ -100,6 +115,33 @@ def stored_data(config: Mapping[str, Any], data_dir: str | None = None) -> data.
             f"{commands.spelled('evaluate')} --data_dir=DIR reads it from elsewhere"
         )
     return load_data(config, data_dir)
+
+
+def data_for(network: Trained, name: str, data_dir: str | None = None) -> data.Dataset:
+    """Returns a prepared data set, or the folder of one's own that `name` is the path of.
+
+    Its images get the network's size in the network's way.
+    """
+    record, path = network.preprocessing, paths.expanded(name)
+    options: dict[str, Any] = {}
+    known = name in data.DATASETS or prepare.is_prepared(name, data_dir)
+    if not known and path.is_dir():
+        name, options = "folder", {"path": str(path)}
+    elif not known:
+        where = prepare.data_directory(data_dir)
+        raise InputError(f"{name} is no folder, and {where} holds no prepared data set of the name")
+    if record.size[0] != record.size[1]:
+        raise InputError(f"data sets are of square images; {network.source} takes {record.size}")
+    return data.load(
+        name,
+        data_dir,
+        image_size=record.size[0],
+        resize=record.resize,
+        crop_fraction=record.crop_fraction,
+        interpolation=record.interpolation,
+        stratify=network.task.stratify,
+        **options,
+    )
 
 
 def preprocessing(
@@ -122,12 +164,13 @@ def preprocessing(
     )
 
 
-def load(workdir: Path, which: str = "auto") -> Trained:
+def load(workdir: Path, which: str = "auto", step: int | None = None) -> Trained:
     """Returns the network of a run.
 
     Args:
       workdir: of a run that has saved at least one checkpoint.
       which: "last", "best" on validation, or "auto": the one the run's config selects.
+      step: of the checkpoint, in place of `which`.
     """
     config = history.completed(read_json(workdir / CONFIG))
     task = tasks.TASKS[config["task"]]
@@ -140,12 +183,18 @@ def load(workdir: Path, which: str = "auto") -> Trained:
     )
     template = {"params": template["params"], "batch_stats": template.get("batch_stats", {})}
     score = functools.partial(tasks.score, task) if which == "best" else None
-    step, variables = checkpoint.read_variables(workdir, template, score)
+    if step is None:
+        step, variables = checkpoint.read_variables(workdir, template, score)
+    else:
+        variables = checkpoint.read_step(workdir, step, template)
     if "preprocessing" in stored:
         record = images.from_json(stored["preprocessing"])
     else:
         record = preprocessing(config, shape, stored["mean"], stored["std"])
-    return Trained(task, module, variables, record, shape, class_names, config, step, stored)
+    return Trained(
+        task, module, variables, record, shape, class_names, config, step, stored,
+        recipe(config["model"]["name"], module), str(workdir),
+    )  # fmt: skip
 
 
 def check_data(network: Trained, dataset: data.Dataset) -> None:
@@ -153,11 +202,17 @@ def check_data(network: Trained, dataset: data.Dataset) -> None:
 
     Were its splits drawn anew, images of the training split could lie in the test split now.
     """
-    if dataset.shape != network.shape or dataset.class_names != network.class_names:
+    names = dataset.class_names
+    if not network.config and network.class_names == tuple(map(str, range(len(names)))):
+        names = network.class_names  # numbers stand for names that nobody knows
+    if dataset.shape != network.shape or names != network.class_names:
         raise InputError(
-            f"the run was trained on {network.shape} images of {len(network.class_names)} classes; "
+            f"{network.source} was trained on {network.shape} images of "
+            f"{len(network.class_names)} classes; "
             f"{dataset.name} now has {dataset.shape} images of {dataset.classes} classes"
         )
+    if not network.dataset:
+        return
     now = {"examples": {s: len(getattr(dataset, s)) for s in network.dataset["examples"]}}
     now |= {"mean": list(dataset.mean), "std": list(dataset.std)}
     changed = history.differences({name: network.dataset[name] for name in now}, now)

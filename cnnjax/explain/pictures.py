@@ -168,7 +168,7 @@ def triptych(network: Trained, question: Question, image: Subject, layer: str | 
 
 
 def journey(network: Trained, question: Question, image: Subject, layer: str | None) -> Figure:
-    title = f"{image.name} through {network.config['model']['name']}"
+    title = f"{image.name} through {network.name}"
     return sheets.journey(question, network.variables, image.pixels, title)
 
 

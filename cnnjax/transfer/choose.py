@@ -22,7 +22,7 @@ USUAL = ({"act": "relu", "pool": "max"}, {"act": "tanh", "pool": "average"})
 SHOWN = 6
 OWN_IMAGE = (28, 28, 1)  # of the plain networks' data sets: MNIST and Fashion-MNIST
 
-Chosen = tuple[dict[str, Any], tuple[int, int, int] | None, tuple[str, ...]]
+Chosen = tuple[dict[str, Any], tuple[int, ...] | None, tuple[str, ...]]
 
 
 def call(name: str, path: str | os.PathLike, fields: Mapping[str, Any], shape: Any = None) -> str:
@@ -57,7 +57,7 @@ def chosen(
     path: str | os.PathLike,
     tensors: Mapping[str, np.ndarray],
     fields: dict[str, Any],
-    shape: tuple[int, int, int] | None,
+    shape: tuple[int, ...] | None,
     rule: Rule,
 ) -> Chosen:
     """Returns the fields and the image size of a plain network, and what was assumed.

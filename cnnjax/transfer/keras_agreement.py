@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import logging
 import os
@@ -16,7 +15,7 @@ from flax import errors
 
 from cnnjax import compiler
 from cnnjax.errors import InputError
-from cnnjax.transfer import graph_layers, hdf5, keras_model
+from cnnjax.transfer import classifier, graph_layers, hdf5, keras_model
 from cnnjax.transfer.activations import Activation
 from cnnjax.transfer.graph import Graph, Layer, Plan
 
@@ -45,11 +44,11 @@ def check(
     if contents.config is None and "model_config" not in contents.attributes.get("", {}):
         return
     try:
-        module, own = keras_model.load(path)
+        module, own, _ = keras_model.load(path)
     except InputError as error:
         log.warning("%s: not compared with its own config: %s", path, error)
         return
-    module = Graph(logits_of(module.plan))
+    module = Graph(classifier.with_logits(module.plan))
     shape = own_shape(module.plan, input_shape)
     image = np.random.default_rng(0).standard_normal((1, *shape)).astype(np.float32)
     theirs = result(module, own, like(image, module.plan))
@@ -68,19 +67,6 @@ def check(
         f"{path} holds the weights of {name}, but its config is of another function: {said}. "
         f"Use {cure}load({os.fspath(path)!r})"
     )
-
-
-def logits_of(plan: Plan) -> Plan:
-    """Returns the plan without a softmax or sigmoid at its end."""
-    place = plan.outputs[0].call
-    call = plan.calls[place]
-    if not isinstance(call.layer, Layer) or not call.layer.probabilities:
-        return plan
-    fields = dict(call.layer.fields) | {"act": Activation()}
-    layer = dataclasses.replace(call.layer, fields=tuple(fields.items()), probabilities=False)
-    last = dataclasses.replace(call, layer=layer)
-    calls = (*plan.calls[:place], last, *plan.calls[place + 1 :])
-    return dataclasses.replace(plan, calls=calls)
 
 
 def own_shape(plan: Plan, given: tuple[int, ...]) -> tuple[int, ...]:

@@ -31,8 +31,8 @@ LARGEST = 64 << 20
 
 def load(
     path: str | os.PathLike, input_shape: Sequence[int] | None = None
-) -> tuple[Graph, dict[str, Any]]:
-    """Returns the network that the file describes, and its variables, float32.
+) -> tuple[Graph, dict[str, Any], dict[str, str]]:
+    """Returns the network that the file describes, its variables, float32, and what describes it.
 
     The network takes what the file's own takes (channels first, too, and pixels scaled as its users
     did) and returns the same: probabilities where it ends with a softmax (`module.probabilities`).
@@ -46,14 +46,21 @@ def load(
     """
     contents = hdf5.read(path)
     text, version, where = config_of(path, contents)
-    plan = keras_config.plan(keras_config.parsed(text, where), version)
-    leaves = keras_weights.variables(plan, contents)
-    module = Graph(plan)
+    network = {"keras": text, "keras_version": version}
+    module = built(network, where)
+    leaves = keras_weights.variables(module.plan, contents)
     shapes = shapes_of(module, input_shape, path)
     found = {leaf: array.shape for leaf, array in leaves.items()}
     if difference := tree.difference(shapes, found):
         raise InputError(f"{path}: the arrays do not fit the config of the file:\n{difference}")
-    return module, tree.unflatten({leaf: jnp.asarray(leaves[leaf]) for leaf in shapes})
+    variables = tree.unflatten({leaf: jnp.asarray(leaves[leaf]) for leaf in shapes})
+    return module, variables, network
+
+
+def built(network: Mapping[str, Any], where: str) -> Graph:
+    """Returns the module of a config: {"keras": its text, "keras_version": of the file}."""
+    config = keras_config.parsed(network["keras"], where)
+    return Graph(keras_config.plan(config, str(network.get("keras_version", ""))))
 
 
 def config_of(path: str | os.PathLike, contents: hdf5.Contents) -> tuple[str, str, str]:

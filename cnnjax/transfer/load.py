@@ -7,7 +7,7 @@ import itertools
 import logging
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -26,6 +26,7 @@ from cnnjax.transfer import (
     keras_names,
     nearest,
     ours,
+    record,
     safetensors,
     sources,
     torch,
@@ -44,11 +45,23 @@ SIDES, ANY_SIDE = (224, 227, 28, 32), 331
 
 @dataclasses.dataclass(frozen=True)
 class Imported:
-    """A network from a file: the module, its variables (float32), and what travels with them."""
+    """A network from a file.
+
+    Attributes:
+      variables: float32.
+      description: what travels with them.
+      network: how the module is made again, see `record.Record`.
+      input_shape: (height, width, channels) for which the file was found to fit, or what a network
+        of Keras says of its own inputs, None where any number will do; empty where nobody says.
+      task: what the network has learnt.
+    """
 
     module: nn.Module
     variables: dict[str, Any]
     description: Description
+    network: Mapping[str, Any]
+    input_shape: tuple[int | None, ...] = ()
+    task: str = "classification"
 
 
 def load(
@@ -56,20 +69,32 @@ def load(
     path: str | os.PathLike | None = None,
     classes: int | None = None,
     dialect: str | None = None,
+    **options: Any,
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Returns the module and the variables of `read_network`, which has the arguments."""
+    found = read_network(name, path, classes, dialect, **options)
+    return found.module, found.variables
+
+
+def read_network(
+    name: str | os.PathLike,
+    path: str | os.PathLike | None = None,
+    classes: int | None = None,
+    dialect: str | None = None,
     *,
-    input_shape: tuple[int, int, int] | None = None,
+    input_shape: tuple[int, ...] | None = None,
     key: jax.Array | None = None,
     select: str | None = None,
     **fields: Any,
-) -> tuple[nn.Module, dict[str, Any]]:
+) -> Imported:
     """Returns the network `name` and its variables, float32, from the weights in `path`.
 
-    `load(path)` alone rebuilds the network that a file of Keras describes (`keras_model.load`); of
-    files without a graph it finds the network, where they fit exactly one, else the error lists the
-    calls to choose from. The format is found from the file's content: `.weights.h5`, `.keras` and
-    `.h5` of Keras; state dicts, checkpoints and whole modules of PyTorch (either container,
-    TorchScript), safetensors, with PyTorch's names or ours. Neither framework is needed, and
-    nothing in a file is run.
+    A path alone will do for what `experiments.export` writes as safetensors and for files of Keras
+    with a config (`keras_model.load`); of files without a graph it finds the network, where they
+    fit exactly one, else the error lists the calls to choose from. The format is found from the
+    file's content: `.weights.h5`, `.keras` and `.h5` of Keras; state dicts, checkpoints and whole
+    modules of PyTorch (either container, TorchScript), safetensors, with PyTorch's names or ours.
+    Neither framework is needed, and nothing in a file is run.
 
     Args:
       classes: None for those of the file. For another number the head starts afresh, from `key`,
@@ -84,66 +109,97 @@ def load(
     then shows every tensor that is missing, left over or of another shape. What tensors do not tell
     is said in a warning, or, where it might well be otherwise, must be given.
     """
-    found = read_network(
-        name, path, classes, dialect, input_shape=input_shape, key=key, select=select, **fields
-    )
-    return found.module, found.variables
-
-
-def read_network(
-    name: str | os.PathLike,
-    path: str | os.PathLike | None = None,
-    classes: int | None = None,
-    dialect: str | None = None,
-    *,
-    input_shape: tuple[int, int, int] | None = None,
-    key: jax.Array | None = None,
-    select: str | None = None,
-    **fields: Any,
-) -> Imported:
-    """Returns what `load` does, with the description that travels with the weights."""
     if path is None:
         if not os.path.exists(name) and os.fspath(name) in models.MODELS:
             raise InputError(f"load({os.fspath(name)!r}) needs the path of its weights, too")
-        if format_of(name) == "keras":
-            module, variables = keras_model.load(name, input_shape)
-            return Imported(module, variables, sources.rebuilt(name, module))
         path, name = name, ""
-    name = os.fspath(name)
-    if name:
-        models.MODELS[name]  # an unknown name is said before a large file is read
+    called, kind = os.fspath(name), format_of(path)
+    told = record.read(path) if kind == "safetensors" else None
+    if not called and (kind == "keras" or (told and "keras" in told.network)):
+        given = {"classes": classes, "dialect": dialect, **fields}
+        if given := [f"{k}={v!r}" for k, v in given.items() if v is not None]:
+            raise InputError(
+                f"{path} describes its own network, which {', '.join(given)} cannot change: name "
+                f"the network, load(NAME, {os.fspath(path)!r}, ...), to have ours"
+            )
+        return rebuilt(path, input_shape, told)
+    if told is not None and called not in ("", told.network.get("name")):
+        told = None  # another network is asked for
+    if told is not None:
+        called, input_shape = told.network["name"], input_shape or told.input_shape
+        fields = {**told.network["fields"], **fields}
+    if called:
+        models.MODELS[called]  # an unknown name is said before a large file is read
     framework, tensors = read(path, select)
-    if not name:
-        name = nearest.network(
+    if not called:
+        called = nearest.network(
             path,
             tensors,
             lambda known: rules_for(known, framework, dialect),
             lambda known, rule: attempt(known, [rule], tensors, classes, input_shape, fields),
         )
-    rules = rules_for(name, framework, dialect)
+    rules = rules_for(called, framework, dialect)
     if not rules:
         asked = f" in the dialect {dialect}" if dialect else ""
-        raise InputError(f"{path} is a {framework} file; none is known for {name}{asked}")
+        raise InputError(f"{path} is a {framework} file; none is known for {called}{asked}")
     notes: tuple[str, ...] = ()
     if framework == "torch" and rules[-1].names is in_order and rules[-1].dialect is None:
         fields, input_shape, notes = choose.chosen(
-            name, path, tensors, fields, input_shape, rules[-1]
+            called, path, tensors, fields, input_shape, rules[-1]
         )
-    match = attempt(name, rules, tensors, classes, input_shape, fields)
+    match = attempt(called, rules, tensors, classes, input_shape, fields)
     if difference := match.difference():
         speaks = f" (as {match.rule.dialect})" if match.rule.dialect else ""
-        raise InputError(f"{path} does not hold {name}{speaks}:\n{difference}")
-    if notes := (*notes, *match.notes):
+        raise InputError(f"{path} does not hold {called}{speaks}:\n{difference}")
+    notes = (*notes, *match.notes)
+    if notes and told is None:
         log.warning("%s does not say; assumed: %s", path, "; ".join(notes))
+    variables = filled(match, path, key)
+    if framework == "keras" and not match.fresh:
+        keras_agreement.check(called, path, match.network, variables, match.input_shape)
+    if told is None or told is None:
+        about, task = sources.described(called, path, match, notes), "classification"
+    else:
+        about, task = told.description, told.task
+        if match.fresh:
+            about = dataclasses.replace(about, classes=())
+        else:
+            record.check(told, variables, path)
+    network = record.recipe(called, match.network)
+    return Imported(match.network, variables, about, network, match.input_shape, task)
+
+
+def filled(match: Match, path: str | os.PathLike, key: jax.Array | None) -> dict[str, Any]:
+    """Returns the variables of a match without faults, those of a fresh head drawn from `key`."""
     leaves = {leaf: jnp.asarray(array, jnp.float32) for leaf, array in match.arrays.items()}
     if match.fresh:
         names = ", ".join(match.fresh)
         log.warning("%s: another number of classes; initialised afresh: %s", path, names)
         leaves |= initialised(match, jax.random.key(0) if key is None else key)
-    variables = tree.unflatten({leaf: leaves[leaf] for leaf in match.shapes})
-    if framework == "keras" and not match.fresh:
-        keras_agreement.check(name, path, match.network, variables, match.input_shape)
-    return Imported(match.network, variables, sources.described(name, path, match, notes))
+    return tree.unflatten({leaf: leaves[leaf] for leaf in match.shapes})
+
+
+def rebuilt(
+    path: str | os.PathLike, input_shape: Sequence[int] | None, told: record.Record | None
+) -> Imported:
+    """Returns the network whose graph a file of Keras, or one of ours made from it, describes."""
+    if told is None:
+        module, variables, network = keras_model.load(path, input_shape)
+        about = sources.rebuilt(path, module, variables)
+        return Imported(module, variables, about, network, shape_of(module))
+    module = keras_model.built(told.network, os.fspath(path))
+    leaves = {name: jnp.asarray(a, jnp.float32) for name, a in safetensors.read(path).items()}
+    shapes = keras_model.shapes_of(module, None, path)
+    if difference := tree.difference(shapes, {name: a.shape for name, a in leaves.items()}):
+        raise InputError(f"{path}: the arrays do not fit the network of the file:\n{difference}")
+    variables = tree.unflatten({leaf: leaves[leaf] for leaf in shapes})
+    record.check(told, variables, path)
+    return Imported(module, variables, told.description, told.network, shape_of(module), told.task)
+
+
+def shape_of(module: Any) -> tuple[int | None, ...]:
+    """Returns the shape of the first input of a graph; empty where its config does not say."""
+    return module.plan.shapes[0] if module.plan.shapes else ()
 
 
 def attempt(
@@ -151,7 +207,7 @@ def attempt(
     rules: list[Rule],
     tensors: Tensors,
     classes: int | None,
-    input_shape: tuple[int, int, int] | None,
+    input_shape: tuple[int, ...] | None,
     fields: dict[str, Any],
 ) -> Match:
     """Returns the best match of a file with a network, in any image size that is tried."""

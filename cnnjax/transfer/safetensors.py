@@ -47,6 +47,18 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     }
 
 
+def metadata(path: str | os.PathLike) -> dict[str, str]:
+    """Returns the file's own words, name -> text; empty where it has none."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = file.read(min(length, LONGEST))
+    try:
+        found = json.loads(header).get("__metadata__") or {}
+        return {str(name): str(text) for name, text in found.items()}
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path} is not a safetensors file, or damaged: {error}") from error
+
+
 def unique(path: str | os.PathLike, header: bytes) -> None:
     """Refuses a header with two entries of one name, of which the library would take one."""
 

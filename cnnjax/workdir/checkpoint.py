@@ -209,6 +209,14 @@ def read_variables(workdir: Path, template: Any, best: Score | None = None) -> t
     raise InputError(f"{workdir} holds no {kind} that can be read")
 
 
+def read_step(workdir: Path, step: int, template: Any) -> Any:
+    """Returns the variables of one checkpoint; InputError where it is damaged."""
+    try:
+        return read(workdir, step, {"variables": template})["variables"]
+    except DAMAGE as error:
+        raise InputError(complaint(step, error)) from None
+
+
 def read(workdir: Path, step: int, templates: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the `metrics` and the named items of a checkpoint, verified against its digests.
 

@@ -1,0 +1,49 @@
+"""Writes a trained network into a file for elsewhere.
+
+python -m experiments.export --workdir=runs/digits --format=safetensors \\
+  --output=digits.safetensors
+
+safetensors holds all that travels: the network, its classes, the preprocessing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from cnnjax import paths
+from experiments import launch, networks
+
+FORMATS = ("safetensors",)
+FORMAT = flags.DEFINE_enum("format", "safetensors", FORMATS, "Of the file.")
+OUTPUT = flags.DEFINE_string("output", None, "The file to write.")
+OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the file if it is there.")
+
+
+def main(arguments: Sequence[str]) -> int:
+    launch.no_arguments(arguments)
+    if not OUTPUT.value:
+        return launch.refuse("--output=FILE is missing: the file to write")
+    path = paths.expanded(OUTPUT.value)
+    if not path.parent.is_dir():
+        return launch.refuse(f"--output={OUTPUT.value}: there is no folder {path.parent}")
+    if path.exists() and not OVERWRITE.value:
+        return launch.refuse(f"{path} exists; --overwrite replaces it")
+    from cnnjax import export
+    from cnnjax.errors import Failure
+
+    try:
+        said = export.write(networks.trained(), FORMAT.value, path, OVERWRITE.value)
+    except Failure as error:
+        print(f"error: {error}", file=sys.stderr)
+        return launch.FAILED
+    print(f"{path}: {path.stat().st_size:,} bytes, {FORMAT.value}")
+    for line in said:
+        print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    launch.run(main)
