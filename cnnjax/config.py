@@ -44,6 +44,7 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
     ),
     "label_smoothing": Field(0.0, "probability spread over all classes", 0, 1),
     "augment": Field("", "of training images, in the step: 'crop(4)|flip'; see cnnjax.augment"),
+    "freeze": Field("", "regular expression of layers that stay as they are: 'stem|stage[12].*'"),
     "deterministic": Field(False, "on a GPU: the same bits in every run of a seed, at some speed"),
     "model": {
         "name": Field("lenet5", "a network in cnnjax.models.MODELS"),

@@ -17,7 +17,7 @@ from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.evaluation.evaluate import evaluator
 from cnnjax.evaluation.trained import build_module, preprocessing
-from cnnjax.train import optim, programs
+from cnnjax.train import optim, partition, programs
 from cnnjax.train.step import AUGMENT
 
 
@@ -54,7 +54,13 @@ class Experiment:
 def check_parts(config: Mapping[str, Any]) -> parallel.Mapper:
     """Checks every name and field that can be checked without data; returns the mapper."""
     check_task(config)
-    build_module(config, outputs=2)
+    module = build_module(config, outputs=2)
+    if config["freeze"]:
+        # Names do not depend on the size of images.
+        side = models.LARGE
+        partition.check(
+            "freeze", config["freeze"], models.variable_shapes(module, (side, side, 3))["params"]
+        )
     data.check(config["data"]["name"], **configuration.extra(config, "data"))
     optim.check(config["optimizer"]["name"], **configuration.extra(config, "optimizer"))
     if config["evaluate"]["select"] == "best" and not config["data"]["validation"]:

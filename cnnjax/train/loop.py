@@ -143,6 +143,7 @@ def compiled_steps(
         axis_name=parallel.AXIS,
         accumulate=config["optimizer"]["accumulate"],
         patience=config["nonfinite"]["patience"],
+        freeze=config["freeze"],
     )
 
     def several(state, batches, hyper, *resident):

@@ -17,7 +17,7 @@ from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import load_data, preprocessing
 from cnnjax.parallel import hosts
-from cnnjax.train import programs, stop, watch
+from cnnjax.train import partition, programs, stop, watch
 from cnnjax.train.clock import Clock
 from cnnjax.train.experiment import Experiment, check_parts, prepare
 from cnnjax.train.loop import train
@@ -146,10 +146,12 @@ def closing(config: Mapping[str, Any], workdir: Path, result: Mapping[str, Any])
 def opening(experiment: Experiment, state: TrainState) -> str:
     """Returns the line that says what is about to be trained, on what."""
     dataset, devices = experiment.dataset, experiment.mapper.mesh.devices
-    count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    count = f"{partition.size(state.params):,} parameters"
+    if frozen := partition.size(partition.split(state.params, experiment.config["freeze"])[1]):
+        count += f" ({frozen:,} frozen)"
     shape = "x".join(map(str, dataset.shape))
     return (
-        f"{experiment.config['model']['name']}, {count:,} parameters, on {dataset.name}: "
+        f"{experiment.config['model']['name']}, {count}, on {dataset.name}: "
         f"{len(dataset.train):,} images of {shape} to train, {len(dataset.validation):,} to "
         f"validate, {len(dataset.test):,} to test; {experiment.steps:,} steps on "
         f"{devices.size} x {devices.flat[0].device_kind}"
@@ -204,7 +206,10 @@ def initial(experiment: Experiment) -> TrainState:
     """Returns the state before the first step."""
     task, facts = experiment.task, experiment.dataset.facts
     optimizer = experiment.optimizer(experiment.hyper, 0)
-    create = partial(create_state, experiment.module, optimizer, task=task, facts=facts)
+    freeze = experiment.config["freeze"]
+    create = partial(
+        create_state, experiment.module, optimizer, task=task, facts=facts, freeze=freeze
+    )
     created = programs.once(experiment.programs, "create", partial(compiler.jit, create))
     return experiment.mapper.replicate(created(jax.random.key(experiment.config["seed"])))
 
@@ -239,7 +244,7 @@ def score(experiment: Experiment, state: TrainState, workdir: Path, clock: Clock
         "test_examples": tested["examples"],
         "step": int(state.step),
         "tested_step": step,
-        "params": sum(leaf.size for leaf in jax.tree.leaves(variables["params"])),
+        "params": partition.size(variables["params"]),
         "params_sha256": tree.digest(variables["params"]),
         "seconds": {name: round(value, 3) for name, value in clock.seconds.items()},
     }

@@ -17,6 +17,7 @@ from cnnjax.augment import Moves, Pipeline, Targets, pipeline, unmixed
 from cnnjax.data import IMAGE, Facts
 from cnnjax.kernels import square_sum
 from cnnjax.parallel import mean, total, vary
+from cnnjax.train import partition
 from cnnjax.train.finite import accept
 from cnnjax.train.state import TrainState, none_skipped
 
@@ -36,6 +37,7 @@ def create_state(
     key: jax.Array,
     task: tasks.Task,
     facts: Facts,
+    freeze: str = "",
 ) -> TrainState:
     """Returns the state before the first step, for examples of such `facts`."""
     init_key, run_key = jax.random.split(key)
@@ -46,7 +48,7 @@ def create_state(
         step=jnp.zeros((), jnp.int32),
         params=params,
         batch_stats=variables.get("batch_stats", {}),
-        opt_state=optimizer.init(params),
+        opt_state=optimizer.init(partition.split(params, freeze)[0]),
         key=run_key,
         totals=no_totals(task, outputs, facts),
         skipped=none_skipped(),
@@ -77,6 +79,7 @@ def train_step(
     axis_name: str,
     accumulate: int = 1,
     patience: int = 1,
+    freeze: str = "",
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """Returns the next state and this step's metrics as sums with their count.
 
@@ -95,6 +98,7 @@ def train_step(
       accumulate: pieces that the batch is computed in, one after the other. Their gradients are
         averaged; BatchNorm normalises each piece by itself.
       patience: steps in a row that may be skipped because loss or gradient is not finite.
+      freeze: pattern of the layers that stay as they are, see `partition`.
     """
     rates: dict[str, Any] = {name: hyper[name] for name in hyper if hasattr(module, name)}
     module = module.clone(axis_name=axis_name, **rates)
@@ -109,14 +113,15 @@ def train_step(
         other = task.loss(outputs, targets.others, **values)
         return targets.share * own + (1 - targets.share) * other
 
-    def loss(params, batch_stats, images, targets, key):
-        outputs, updates = module.apply(
-            {"params": params, "batch_stats": batch_stats},
-            preprocess(images),
-            train=True,
-            mutable=["batch_stats", "auxiliary"],
-            rngs={"dropout": key},
-        )
+    def loss(trained, batch_stats, images, targets, key):
+        with partition.inference(freeze):
+            outputs, updates = module.apply(
+                {"params": partition.joined(trained, frozen), "batch_stats": batch_stats},
+                preprocess(images),
+                train=True,
+                mutable=["batch_stats", "auxiliary"],
+                rngs={"dropout": key},
+            )
         losses = against(outputs, targets, **values)
         value = losses.mean()
         for extra in jax.tree.leaves(updates.get("auxiliary", {})):
@@ -128,7 +133,7 @@ def train_step(
 
     def piece(batch_stats, images, targets, number):
         (_, (metrics, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(
-            params, batch_stats, images, targets, jax.random.fold_in(key, number[0])
+            trained, batch_stats, images, targets, jax.random.fold_in(key, number[0])
         )
         return batch_stats, gradients, metrics
 
@@ -138,6 +143,7 @@ def train_step(
         return (batch_stats, *jax.tree.map(jnp.add, so_far, new)), None
 
     params, batch_stats = vary((state.params, state.batch_stats), axis_name)
+    trained, frozen = partition.split(params, freeze)
     whole = images, targets, jnp.arange(accumulate)
     parts = jax.tree.map(lambda x: x.reshape(accumulate, -1, *x.shape[1:]), whole)
     carry = piece(batch_stats, *jax.tree.map(lambda x: x[0], parts))
@@ -150,15 +156,14 @@ def train_step(
     gradients = jax.tree.map(lambda g: g / accumulate, mean(gradients, axis_name))
     # The layers average what they store over the axis; this only says so to shard_map's checker.
     batch_stats = mean(batch_stats, axis_name)
-    updates, opt_state = optimizer(hyper, state.step).update(
-        gradients, state.opt_state, state.params
-    )
+    before, still = partition.split(state.params, freeze)
+    updates, opt_state = optimizer(hyper, state.step).update(gradients, state.opt_state, before)
     metrics = total(metrics, axis_name)
     norm = jnp.sqrt(sum(map(square_sum, jax.tree.leaves(gradients))))
     taken = TrainState(
         step=state.step + 1,
-        params=optax.apply_updates(state.params, updates),
-        batch_stats=batch_stats,
+        params=partition.joined(optax.apply_updates(before, updates), still),
+        batch_stats=partition.replaced(batch_stats, state.batch_stats, freeze),
         opt_state=opt_state,
         key=state.key,
         totals=jax.tree.map(jnp.add, state.totals, metrics),
