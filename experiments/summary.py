@@ -2,10 +2,12 @@
 
 python -m experiments.summary --config=configs/imagenet.py:vgg16
 python -m experiments.summary --model=resnet50 --dialect=keras --by=stage
+python -m experiments.summary --model=resnet50 --stages
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,6 +23,9 @@ DIALECT = flags.DEFINE_string("dialect", None, "A source whose variant to take: 
 INPUT = flags.DEFINE_list("input", None, "Height,width,channels, instead of the data set's.")
 CLASSES = flags.DEFINE_integer("classes", None, "Classes, instead of the data set's.", 1)
 BY = flags.DEFINE_enum("by", "layer", ["layer", "block", "stage"], "What a line stands for.")
+STAGES = flags.DEFINE_bool(
+    "stages", False, "What the network gives as the backbone of a detector or a segmenter."
+)
 JSON = flags.DEFINE_bool("json", False, "Print one JSON object.")
 
 # Height, width, channels and classes as published: a summary needs no data on disk.
@@ -54,11 +59,25 @@ def main(arguments: Sequence[str]) -> int:
     if DIALECT.value:
         options["dialect"] = DIALECT.value
     module = models.build(name, classes, **options)
+    if STAGES.value:
+        return print_stages(name, module, shape[2])
     rows = layers.grouped(layers.trace(module, shape), BY.value)
     if JSON.value:
         print(json.dumps(summary.record(name, shape, classes, rows)))
     else:
         print(summary.table(name, rows))
+    return 0
+
+
+def print_stages(name: str, module: Any, channels: int) -> int:
+    from cnnjax.models import backbones
+    from cnnjax.report import summary
+
+    stages = backbones.stages(backbones.of(module), channels)
+    if JSON.value:
+        print(json.dumps({"model": name, "stages": [dataclasses.asdict(s) for s in stages]}))
+    else:
+        print(summary.stages(name, stages))
     return 0
 
 

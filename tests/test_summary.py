@@ -16,6 +16,7 @@ from jax import lax
 
 from cnnjax import models
 from cnnjax.layers import Conv, DepthwiseConv, Dropout, average_pool, global_max_pool, max_pool
+from cnnjax.models import backbones
 from cnnjax.report import summary
 from cnnjax.structure import layers, receptive
 from tests import thin_networks
@@ -87,6 +88,15 @@ def test_the_command_reads_a_config_and_writes_json():
         *("Conv", "Conv", "MaxPool", "Dropout", "Flatten", "Dense", "Dropout", "Dense")
     ]
     assert found["totals"]["params"] == found["totals"]["trainable"] == 1199882
+
+
+def test_the_command_prints_the_stages_of_a_backbone():
+    done = command("--model=resnet50", "--stages", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)["stages"]
+    assert found[-1] == {"name": "stage4_block3", "stride": 32, "features": 2048}
+    text = summary.stages("net", [backbones.Stage(**stage) for stage in found])
+    assert text.splitlines()[4].split() == ["stem", "2", "64"]
 
 
 @pytest.mark.parametrize(

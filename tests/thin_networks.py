@@ -85,8 +85,11 @@ def images(label, count=4):
 
 def variables(module, images):
     """Returns initial weights drawn by numpy, and statistics as of some training."""
+    return drawn(tree.shapes(models.check_input(module, images.shape[1:])))
+
+
+def drawn(shapes):
     generator = np.random.default_rng(1)
-    shapes = tree.shapes(models.check_input(module, images.shape[1:]))
     leaves = {}
     for name, shape in shapes.items():
         values = generator.standard_normal(shape, dtype=np.float32)

@@ -19,6 +19,7 @@ from cnnjax.errors import InputError
 from cnnjax.models import (
     airbench,
     alexnet,
+    backbones,
     densenet,
     googlenet,
     inception_resnet_v2,
@@ -78,8 +79,9 @@ def build(
 
     `dialect` names a source in `DIALECTS[name]` whose function the network computes; `fields`
     override its fields and the constructor's defaults; lists become tuples. `axis_name` is the
-    mapped axis over which a batch is split, for statistics and dropout. An unknown name, dialect or
-    field, or a value of another type than the field's default, raises `InputError`.
+    mapped axis over which a batch is split, for statistics and dropout. Where a network stands over
+    another, its `backbone`, the fields of that are given as `backbone_width`. An unknown name,
+    dialect or field, or a value of another type than the field's default, raises `InputError`.
     """
     constructor = MODELS[name]
     if dialect is not None:
@@ -88,10 +90,14 @@ def build(
             known = ", ".join(sorted(spoken)) or "none"
             raise InputError(f"{name} has no dialect {dialect!r}; it has {known}")
         fields = dict(spoken[dialect]) | fields
-    fields = checks.checked(name, fields, checks.defaults(constructor, HIDDEN))
+    known = checks.defaults(constructor, HIDDEN)
+    if backbones.NAME in known:
+        fields = backbones.gathered(known, fields)
+    fields = checks.checked(name, fields, known)
     if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
         raise InputError(f"classes must be an integer of at least 1, not {classes!r}")
-    return constructor(classes=classes, axis_name=axis_name, **fields)
+    # Without a parent, so that a module which builds another one says itself where it belongs.
+    return constructor(classes=classes, axis_name=axis_name, parent=None, **fields)
 
 
 def check_input(module: nn.Module, shape: Sequence[int]) -> dict[str, Any]:

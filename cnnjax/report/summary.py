@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from cnnjax.models.backbones import Stage
 from cnnjax.structure.layers import Layer
 
 HEADER = ("Layer (type)", "Output Shape", "Param #", "MACs", "Activation", "Receptive field")
@@ -47,11 +48,20 @@ def row(layer: Layer) -> tuple[str, ...]:
     )
 
 
-def aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+def aligned(cells: Sequence[str], widths: Sequence[int], sides: str = "<<>>>>") -> str:
     """Returns a line with words on the left of their column and numbers on the right."""
-    sides = "<<>>>>"
     parts = (f"{c:{s}{w}}" for c, s, w in zip(cells, sides, widths, strict=True))
     return "  ".join(parts).rstrip()
+
+
+def stages(title: str, rows: Sequence[Stage]) -> str:
+    """Returns a backbone's stages as text."""
+    cells = [("Stage", "Stride", "Features")]
+    cells += [(stage.name, f"{stage.stride}", f"{stage.features:,}") for stage in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [aligned(line, widths, "<>>") for line in cells]
+    rule = "=" * max(map(len, lines))
+    return "\n".join((f'Backbone: "{title}"', rule, lines[0], rule, *lines[1:]))
 
 
 def memory(size: int) -> str:
