@@ -59,7 +59,7 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
         "name": Field("digits", "a set in cnnjax.data.DATASETS, or any prepared TFDS set"),
         "data_dir": Field("", "where TFDS sets are prepared; empty: ~/tensorflow_datasets"),
         "manual_dir": Field("", "archives already on disk, instead of a download"),
-        "validation": Field(0.1, "share of the training split held out by seed", 0, 0.9),
+        "validation": Field(0.1, "share of the training split held out by seed", 0, 0.999),
         "resident": Field(
             "auto",
             "the training images lie on the devices; auto: on a GPU or TPU, if they fit there",

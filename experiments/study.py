@@ -77,11 +77,16 @@ def studied(name: str) -> int:
     made = study.differences(what, found)
     verdict = study.answer(what, made)
     date = datetime.date.today().isoformat()
-    page = study_page.markdown(name, what, found, made, verdict, machine(), date)
+    page = study_page.markdown(
+        name, what, found, study.beside(what, folder), made, verdict, machine(), date
+    )
     pages = paths.expanded(PAGES.value)
     pages.mkdir(parents=True, exist_ok=True)
     (pages / f"{name}.md").write_text(page)
     (pages / f"{name}.svg").write_text(plots.drawn(study_page.drawing, what, made))
+    if what.curve:
+        drawn = plots.drawn(study_page.curve, what, study.curves(what, folder))
+        (pages / f"{name}_curve.svg").write_text(drawn)
     print(page)
     return 0
 

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +12,7 @@ from scipy import stats
 
 from cnnjax import config as configuration
 from cnnjax.errors import InputError
-from cnnjax.evaluation.trained import load_data
-from cnnjax.sweep import plots, study, study_page
+from cnnjax.sweep import measures, plots, study, study_page, worker
 from cnnjax.train.experiment import check_parts, prepare
 from experiments import study as entry
 from tests import tiny
@@ -45,26 +43,55 @@ def test_differences_are_those_of_pairs():
     assert [d.sign for d in alike] == [1, 0] and [d.p for d in alike] == [0.0, 1.0]
 
 
+def test_a_point_can_be_compared_with_another_than_the_first():
+    chained = dataclasses.replace(A_STUDY, against={"c": "b"})
+    b, c = study.differences(chained, FOUND)
+    assert (b.than, c.than) == ("a", "b")
+    assert c.mean == pytest.approx(2.0) and c.p == pytest.approx(
+        stats.ttest_rel(FOUND["c"], FOUND["b"]).pvalue
+    )
+    assert plots.drawn(study_page.drawing, chained, [b, c]).count("c - b") == 1
+
+
 @pytest.mark.parametrize(
     ("signs", "words"),
     [((-1, -1), "supported"), ((1, 1), "not supported"), ((0, 1), "not supported"),
      ((-1, 1), "mixed"), ((-1, 0), "mixed"), ((0, 0), "undecided")],
 )  # fmt: skip
 def test_the_answer(signs, words):
-    made = [study.Difference(n, s * 2.0, 1.0, s, 0.01) for n, s in zip("bc", signs, strict=True)]
+    made = [
+        study.Difference(n, "a", s * 2.0, 1.0, s, 0.01) for n, s in zip("bc", signs, strict=True)
+    ]
     assert study.answer(A_STUDY, made) == words
 
 
 def test_the_page_has_claim_answer_numbers_and_command():
     made = study.differences(A_STUDY, FOUND)
     verdict = study.answer(A_STUDY, made)
-    page = study_page.markdown("a_study", A_STUDY, FOUND, made, verdict, "2 cores", "2026-01-01")
+    shown = dataclasses.replace(A_STUDY, beside={"weights": lambda workdir: 0.0})
+    beside = {"a": {"weights": 12345.0}, "b": {"weights": 0.01234}, "c": {"weights": 3.0}}
+    page = study_page.markdown(
+        "a_study", shown, FOUND, beside, made, verdict, "2 cores", "2026-01-01"
+    )
     assert "> b and c are worse than a." in page and "> A book." in page
     assert "**Mixed**, by 4 seeds" in page
-    assert "| a | 4 | 91.50 | 89.45 to 93.55 | as the base |" in page
-    assert re.search(r"\| b \| -2\.00 \| -3\.13 to -0\.87 \| -2\.83 \| 0\.011 \| less \|", page)
+    assert "| a | 4 | 91.50 | 1.29 | 12,345 | 89.45 to 93.55 | as the base |" in page
+    assert "| 0.0123 |" in page and "| 3 |" in page
+    assert "| b | a | -2.00 | -3.13 to -0.87 | -2.83 | 0.011 | less |" in page
     assert "python -m experiments.study a_study" in page and "2 cores, 2026-01-01" in page
     assert plots.drawn(study_page.drawing, A_STUDY, made).startswith("<svg")
+
+
+def test_a_curve_is_the_mean_of_the_seeds_and_all_they_span():
+    curve = study.Curve("shift, pixels", "accuracy", lambda workdir: {})
+    drawn = study_page.curve(
+        dataclasses.replace(A_STUDY, curve=curve),
+        {"a": {0.0: [1.0, 3.0], 1.0: [2.0, 4.0]}, "b": {0.0: [1.0, 1.0], 1.0: [0.0, 1.0]}},
+    )
+    (axes,) = drawn.axes
+    assert [list(line.get_ydata()) for line in axes.lines] == [[2.0, 3.0], [1.0, 0.5]]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+    assert study_page.curve(A_STUDY, {}) is None
 
 
 def test_runs_share_their_seeds(tmp_path):
@@ -79,12 +106,22 @@ def test_runs_share_their_seeds(tmp_path):
         assert config["seed"] == seed and workdir == tmp_path / point / f"seed_{seed}"
         workdir.mkdir(parents=True)
         accuracy = FOUND[point][seed - 3] / 100
-        (workdir / "result.json").write_text(json.dumps({"test_accuracy": accuracy}))
+        (workdir / "result.json").write_text(
+            json.dumps({"test_accuracy": accuracy, "params": len(point) + seed})
+        )
     assert study.collected(A_STUDY, tmp_path) == {k: pytest.approx(v) for k, v in FOUND.items()}
+    curve = study.Curve("", "", lambda workdir: {0.0: measures.parameters(workdir)})
+    more = dataclasses.replace(A_STUDY, beside={"weights": measures.parameters}, curve=curve)
+    assert study.beside(more, tmp_path)["b"] == {"weights": 5.5}
+    assert study.curves(more, tmp_path)["b"] == {0.0: [4, 5, 6, 7]}
 
 
 def test_a_study_without_a_question_is_refused():
-    for change in ({"expects": {}}, {"expects": {"a": 1}}, {"expects": {"d": 1}}, {"seeds": 1}):
+    wrong = (
+        {"expects": {}}, {"expects": {"a": 1}}, {"expects": {"d": 1}}, {"seeds": 1},
+        {"against": {"d": "a"}}, {"against": {"b": "d"}},
+    )  # fmt: skip
+    for change in wrong:
         with pytest.raises(InputError, match="expects something of points"):
             study.check(dataclasses.replace(A_STUDY, **change))
     with pytest.raises(InputError, match="did you mean kernel"):
@@ -93,12 +130,15 @@ def test_a_study_without_a_question_is_refused():
 
 
 @pytest.mark.parametrize("name", entry.known())
-def test_every_study_can_be_run(name, tmp_path):
+def test_every_study_can_be_run(name, tmp_path, request, monkeypatch):
     made = entry.load(name)
     study.check(made)
+    if made.base()["data"]["name"] == "mnist":
+        shared = request.getfixturevalue("shared")
+        monkeypatch.setenv("TFDS_DATA_DIR", str(shared / "tfds"))
     for _, _, config, _ in list(study.runs(made, tmp_path))[: len(made.points)]:
         config = configuration.check(config)
-        prepare(config, load_data(config), check_parts(config))
+        prepare(config, worker.data_of(config), check_parts(config))
     assert made.claim and made.source and made.question.endswith("?")
 
 

@@ -26,16 +26,18 @@ from cnnjax.registry import Table
 AT_ONCE = 1000  # records decoded in one call
 
 
-def digits() -> Source:
+def digits(inverted: bool = False) -> Source:
     """1,797 handwritten digits of 8x8 pixels, bundled with scikit-learn; a fifth is the test split.
 
-    The pixels count ink in 0 to 16 and are stretched to 0 to 255. The set comes without a split of
-    its own: this one is stratified and always the same, whatever the seed of a run.
+    The pixels count ink in 0 to 16 and are stretched to 0 to 255, white on black; `inverted`, they
+    are black on white. The set comes without a split of its own: this one is stratified and always
+    the same, whatever the seed of a run.
     """
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
     pixels = np.rint(images.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
+    pixels = 255 - pixels if inverted else pixels
     train, test = hold_out(Split(pixels, {"label": labels.astype(np.int32)}), 0.2, 0, "label")
     return Source(train, test, tuple("0123456789"))
 

@@ -55,6 +55,13 @@ def colours(values: Sequence[float]) -> list[Any]:
     return [matplotlib.colormaps["viridis"](float(rank)) for rank in ranks]
 
 
+def distinct(count: int) -> list[Any]:
+    """Returns colours that are told apart, also by those who see fewer of them."""
+    import matplotlib
+
+    return [matplotlib.colormaps["viridis"](0.9 * i / max(count - 1, 1)) for i in range(count)]
+
+
 def parallel(sweep: Sweep, found: Sequence[Row]) -> Any:
     """Parallel coordinates: a line for each trial that is done, bright where it is good."""
     done = table.ranked(sweep, found)[::-1]

@@ -16,16 +16,28 @@ import numpy as np
 
 from cnnjax import config as configuration
 from cnnjax.errors import InputError
+from cnnjax.sweep import measures
 from cnnjax.sweep.points import applied, check_names
 from cnnjax.sweep.statistics import interval
-from cnnjax.workdir import files
 
 SUPPORTED, NOT, MIXED, UNDECIDED = "supported", "not supported", "mixed", "undecided"
 
 
-def test_accuracy(workdir: Path) -> float:
-    """Returns the share of the test images that a finished run got right."""
-    return files.read_json(workdir / files.RESULT)["test_accuracy"]
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """What is shown of each run beside the number that decides: a figure over something.
+
+    Attributes:
+      over: what the figure depends on, with its unit: the horizontal axis.
+      figure: what it is, with its unit: the vertical axis.
+      values: from the workdir of a finished run to the figure at each place.
+      log: whether the vertical axis is logarithmic.
+    """
+
+    over: str
+    figure: str
+    values: Callable[[Path], Mapping[float, float]]
+    log: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,10 +50,14 @@ class Study:
       question: that the runs answer.
       base: returns the config that all points start from.
       points: name -> fields and values; the first is what the others are compared with.
-      expects: name of a point -> 1 if the claim has it above the first, -1 below.
+      expects: name of a point -> 1 if the claim has it above what it is compared with, -1 below.
+      against: name of a point -> the one that it is compared with, where that is not the first.
       seeds: runs of each point.
       measure: from the workdir of a finished run to the number that is compared.
       measured: what that number is, with its unit.
+      scale: what it is multiplied by.
+      beside: further figures of a run that a reader wants to see, by what they are.
+      curve: a further figure that is drawn.
       remarks: what a reader must know of the design.
     """
 
@@ -51,20 +67,25 @@ class Study:
     base: Callable[[], Any]
     points: Mapping[str, Mapping[str, Any]]
     expects: Mapping[str, int]
+    against: Mapping[str, str] = dataclasses.field(default_factory=dict)
     seeds: int = 8
-    measure: Callable[[Path], float] = test_accuracy
+    measure: Callable[[Path], float] = measures.test_accuracy
     measured: str = "test accuracy, %"
     scale: float = 100.0
+    beside: Mapping[str, Callable[[Path], float]] = dataclasses.field(default_factory=dict)
+    curve: Curve | None = None
     remarks: str = ""
 
     @property
-    def first(self) -> str:
-        return next(iter(self.points))
+    def compared(self) -> dict[str, str]:
+        """Name of a point -> the one that it is compared with, for all but the first."""
+        first, *others = self.points
+        return {name: self.against.get(name, first) for name in others}
 
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """A point minus the first, pair by pair.
+    """A point minus the one that it is compared with, pair by pair.
 
     Attributes:
       half: half the width of the 95 % interval of the mean.
@@ -73,6 +94,7 @@ class Difference:
     """
 
     name: str
+    than: str
     mean: float
     half: float
     effect: float
@@ -86,7 +108,8 @@ class Difference:
 
 def check(study: Study) -> None:
     """Raises InputError for a study that cannot be run or answered."""
-    unknown = study.expects.keys() - study.points.keys() | {study.first} & study.expects.keys()
+    unknown = {*study.expects, *study.against} - study.compared.keys()
+    unknown |= set(study.against.values()) - study.points.keys()
     if unknown or not study.expects or study.seeds < 2:
         raise InputError("a study expects something of points besides its first, with two seeds")
     for point in study.points.values():
@@ -110,25 +133,45 @@ def collected(study: Study, folder: Path) -> dict[str, list[float]]:
     return found
 
 
+def beside(study: Study, folder: Path) -> dict[str, dict[str, float]]:
+    """Returns the means of the further figures: point -> figure -> mean over its seeds."""
+    found: dict[str, dict[str, list[float]]] = {p: {} for p in study.points}
+    for name, _, _, workdir in runs(study, folder):
+        for what, measure in study.beside.items():
+            found[name].setdefault(what, []).append(measure(workdir))
+    return {
+        point: {what: float(np.mean(values)) for what, values in figures.items()}
+        for point, figures in found.items()
+    }
+
+
+def curves(study: Study, folder: Path) -> dict[str, dict[float, list[float]]]:
+    """Returns the figure of the study's curve: point -> place -> one per seed."""
+    found: dict[str, dict[float, list[float]]] = {p: {} for p in study.points}
+    if study.curve is not None:
+        for name, _, _, workdir in runs(study, folder):
+            for place, value in study.curve.values(workdir).items():
+                found[name].setdefault(place, []).append(value)
+    return found
+
+
 def differences(study: Study, found: Mapping[str, list[float]]) -> list[Difference]:
-    """Returns how each other point differs from the first."""
+    """Returns how each point but the first differs from the one it is compared with."""
     from scipy import stats
 
     made = []
-    for name in study.points:
-        if name == study.first:
-            continue
-        pairs = np.subtract(found[name], found[study.first])
+    for name, than in study.compared.items():
+        pairs = np.subtract(found[name], found[than])
         mean, half = interval(list(pairs))
         spread = float(np.std(pairs, ddof=1))
         if spread == 0:
             p, effect = (1.0, 0.0) if mean == 0 else (0.0, math.copysign(math.inf, mean))
         else:
             p, effect = (
-                float(stats.ttest_rel(found[name], found[study.first]).pvalue),
+                float(stats.ttest_rel(found[name], found[than]).pvalue),
                 mean / spread,
             )
-        made.append(Difference(name, mean, half, effect, p))
+        made.append(Difference(name, than, mean, half, effect, p))
     return made
 
 

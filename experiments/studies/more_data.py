@@ -1,26 +1,29 @@
 """Is more data better?"""
 
+from cnnjax.sweep import measures
 from cnnjax.sweep.study import Study
-from experiments.studies import pooling
+from experiments import studies
 
-
-def base():
-    config = pooling.base()
-    config.data.validation = 0.9
-    return config
-
+SIZES = (1000, 5000, 20_000, 60_000)
+POINTS = {
+    f"{size:,} images": {
+        "data.validation": studies.share_but(size),
+        "epochs": studies.epochs_of(size),
+    }
+    for size in SIZES
+}
+NAMES = list(POINTS)
 
 STUDY = Study(
     claim="The more data, the better.",
-    source='The article on output sizes and poolings ("S1").',
+    source=studies.POOLINGS,
     question="Is a network better for more data?",
-    base=base,
-    points={
-        "144 images": {"data.validation": 0.9, "epochs": 90.0},
-        "360 images": {"data.validation": 0.75, "epochs": 36.0},
-        "719 images": {"data.validation": 0.5, "epochs": 18.0},
-        "1,294 images": {"data.validation": 0.1, "epochs": 10.0},
-    },
-    expects={"360 images": 1, "719 images": 1, "1,294 images": 1},
-    remarks="All points take the same number of steps, so that it is the images that differ.",
+    base=studies.mnist(),
+    points=POINTS,
+    expects={name: 1 for name in NAMES[1:]},
+    against=dict(zip(NAMES[1:], NAMES, strict=False)),
+    seeds=5,
+    beside={"accuracy in training minus in test": measures.overfitting},
+    remarks="MNIST at 14x14 pixels. All points take 500 steps of 64 images, so that it is the "
+    "images that differ; each is compared with the next smaller one.",
 )

@@ -1,26 +1,14 @@
 """Which pooling is best?"""
 
 from cnnjax.sweep.study import Study
-from configs import digits
-
-
-def base():
-    config = digits.get_config("first_convnet")
-    # Pixels / 255 alone: statistics of each seed's split would be compiled into each seed's step.
-    config.data.image_size, config.data.normalize = 16, "unit"
-    config.model.blocks, config.model.units = ((8,), (16,)), (32,)
-    config.model.padding, config.model.pool_last = "same", True
-    config.epochs, config.batch_size = 10.0, 32
-    config.evaluate.every_epochs = config.checkpoint.every_epochs = 0.0
-    return config
-
+from experiments import studies
 
 STUDY = Study(
     claim="Max pooling performs better than average pooling and strides.",
-    source='The slides among the articles ("S4"); another article ("S1") holds that no pooling '
-    "method can be called better than the others.",
+    source=f'{studies.SLIDES} Another article ("S1") holds that no pooling method can be called '
+    "better than the others.",
     question="Is max-pooling better than other poolings?",
-    base=base,
+    base=studies.digits(),
     points={
         "max": {"model.pool": "max"},
         "average": {"model.pool": "average"},

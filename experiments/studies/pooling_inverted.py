@@ -1,36 +1,23 @@
 """Does max-pooling lose its edge on dark strokes?"""
 
-import dataclasses
-
-from cnnjax.data import DATASETS
-from cnnjax.data.dataset import Split
-from cnnjax.data.sources import Source, digits
 from cnnjax.sweep.study import Study
-from experiments.studies import pooling
+from experiments import studies
 
-
-def inverted() -> Source:
-    """The digits of scikit-learn, black on white."""
-    source = digits()
-    train, test = (Split(255 - s.images, s.targets) for s in (source.train, source.test))
-    return dataclasses.replace(source, train=train, test=test)
-
-
-DATASETS.setdefault("digits_inverted", inverted)
-
-
-def base():
-    config = pooling.base()
-    config.data.name = "digits_inverted"
-    return config
-
+DARK = {"data.inverted": True}
 
 STUDY = Study(
     claim="Max pooling keeps the brightest pixels; it is useful when the background is dark.",
-    source='The article on output sizes and poolings ("S1").',
+    source=studies.POOLINGS,
     question="Is max-pooling worse than average pooling on dark strokes?",
-    base=base,
-    points={"max": {"model.pool": "max"}, "average": {"model.pool": "average"}},
-    expects={"average": 1},
-    remarks="The same runs on bright strokes are in the study of poolings.",
+    base=studies.digits(),
+    points={
+        "max, bright": {"model.pool": "max"},
+        "average, bright": {"model.pool": "average"},
+        "max, dark": {"model.pool": "max", **DARK},
+        "average, dark": {"model.pool": "average", **DARK},
+    },
+    expects={"average, bright": -1, "max, dark": -1, "average, dark": 1},
+    against={"average, dark": "max, dark"},
+    remarks="The strokes are bright on black, or dark on white. Padding is 0 in both cases: a dark "
+    "frame around white images.",
 )
