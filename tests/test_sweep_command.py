@@ -2,41 +2,17 @@
 
 import json
 import os
-import random
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from cnnjax.workdir import checkpoint
-from tests import postgres_server
+from tests.harmed_sweep import command, finished, rows
 
 ROOT = Path(__file__).parent.parent
 SPACE = "--space=optimizer.learning_rate=log(1e-3,1e-1) model.act=relu|tanh"
-
-
-def command(*arguments):
-    return (sys.executable, "-m", "experiments.sweep", *map(str, arguments))
-
-
-def started(*arguments, **options):
-    return subprocess.Popen(
-        command(*arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, **options,
-    )  # fmt: skip
-
-
-def finished(*arguments):
-    process = started(*arguments)
-    return process.communicate(timeout=500)[0], process.returncode
-
-
-def rows(folder):
-    return [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
 
 
 def test_a_sweep_of_real_runs(tmp_path):
@@ -96,89 +72,6 @@ def test_data_that_cannot_be_had_are_no_trials_fault(tmp_path, monkeypatch):
     )  # fmt: skip
     assert status == 1 and "Traceback" not in said, said
     assert "error: worker 0: " in said and "manual_dir" in said and rows(tmp_path) == []
-
-
-def crowd(folder, trials, *more):
-    return (
-        "--config=tests/tiny.py", "--config.epochs=40.0", "--config.data.examples=200",
-        "--config.checkpoint.every_epochs=4.0", "--config.evaluate.every_epochs=10.0",
-        SPACE, f"--trials={trials}", "--workers=2", "--sampler=random", f"--workdir={folder}",
-        *more,
-    )  # fmt: skip
-
-
-def digests(folder):
-    return [(r["number"], r["state"], r["params_sha256"], r["value"]) for r in rows(folder)]
-
-
-def children(pid):
-    tasks = Path(f"/proc/{pid}/task")
-    return [int(c) for task in tasks.glob("*/children") for c in task.read_text().split()]
-
-
-def reports(folder):
-    return sum(path.read_bytes().count(b"\n") for path in folder.glob("trials/*/metrics.jsonl"))
-
-
-def until_reported(process, folder, count):
-    """Waits for so many more lines of a sweep's runs; each has 170 in all."""
-    goal, deadline = reports(folder) + count, time.monotonic() + 200
-    while process.poll() is None and reports(folder) < goal:
-        assert time.monotonic() < deadline, "the runs of the sweep report nothing"
-        time.sleep(0.05)
-
-
-@pytest.mark.slow
-def test_a_sweep_survives_what_is_done_to_it(tmp_path):
-    """Workers are killed at random, then all is stopped, and then the parent itself is killed."""
-    said, status = finished(*crowd(tmp_path / "alone", 8))
-    assert status == 0, said
-    draw = random.Random(1)
-    process = started(*crowd(tmp_path / "harmed", 8), start_new_session=True)
-    killed = 0
-    while killed < 5:
-        until_reported(process, tmp_path / "harmed", draw.randint(1, 100))
-        if process.poll() is not None:
-            break
-        if workers := children(process.pid):
-            os.kill(draw.choice(workers), signal.SIGKILL)
-            killed += 1
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=200)[0]
-    assert killed >= 3 and process.returncode == 75, said
-    process = started(*crowd(tmp_path / "harmed", 8))
-    until_reported(process, tmp_path / "harmed", 1)
-    assert process.poll() is None
-    process.kill()
-    process.communicate()
-    said, status = finished(*crowd(tmp_path / "harmed", 8))
-    assert status == 0, said
-    assert digests(tmp_path / "harmed") == digests(tmp_path / "alone")
-    assert sum(r["begun"] for r in rows(tmp_path / "harmed")) > 8
-    assert {r["state"] for r in rows(tmp_path / "harmed")} == {"done"}
-    assert all(checkpoint.steps(place) for place in (tmp_path / "harmed" / "trials").iterdir())
-
-
-@pytest.mark.slow
-def test_a_sweep_survives_a_restart_of_its_server(tmp_path):
-    said, status = finished(*crowd(tmp_path / "alone", 6))
-    assert status == 0, said
-    with postgres_server.server() as server:
-        more = (f"--storage={server.url}", "--workers=4")
-        process = started(*crowd(tmp_path / "served", 6, *more))
-        folder = tmp_path / "served" / "trials"
-        deadline = time.monotonic() + 200
-        while not list(folder.glob("*/metrics.jsonl")) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        os.kill(children(process.pid)[0], signal.SIGKILL)
-        server.stop()
-        time.sleep(3)
-        server.start()
-        said = process.communicate(timeout=400)[0]
-        assert process.returncode == 0, said
-        assert "The storage does not answer; asking again." in said
-        assert digests(tmp_path / "served") == digests(tmp_path / "alone")
-        assert not (tmp_path / "served" / "journal").exists()
 
 
 @pytest.mark.parametrize("name", ["slurm_array.sh", "slurm_array_shared.sh"])
