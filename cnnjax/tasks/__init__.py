@@ -14,6 +14,7 @@ from cnnjax.registry import Table
 from cnnjax.tasks import classification, localization
 from cnnjax.tasks.task import (
     Figure,
+    Gathers,
     Target,
     Task,
     View,
@@ -26,12 +27,14 @@ from cnnjax.tasks.task import (
 )
 
 __all__ = [
-    "TASKS", "Figure", "Target", "Task", "View", "check_targets", "name_of", "report", "resolved",
-    "score", "shown", "sums", "units",
+    "TASKS", "Figure", "Gathers", "Target", "Task", "View", "check_targets", "name_of", "report",
+    "resolved", "score", "shown", "sums", "units",
 ]  # fmt: skip
 
 TASKS: Table[Task] = Table(
-    "task", classification=classification.TASK, localization=localization.TASK
+    "task",
+    classification=classification.TASK,
+    localization=localization.TASK,
 )
 
 

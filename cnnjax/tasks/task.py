@@ -25,10 +25,19 @@ View = tuple[float, float, float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """An array that an example holds besides its image, without the dimension of the batch."""
+    """An array that an example holds besides its image, without the dimension of the batch.
 
-    shape: tuple[int, ...]
+    A length of None may be any, as long as all examples of a data set share it.
+    """
+
+    shape: tuple[int | None, ...]
     dtype: DTypeLike
+
+    def fits(self, array: np.ndarray) -> bool:
+        """Returns whether an array holds such targets, one per row."""
+        lengths = array.shape[1:]
+        alike = all(n in (None, m) for n, m in zip(self.shape, lengths, strict=False))
+        return alike and len(self.shape) == len(lengths) and array.dtype == np.dtype(self.dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +48,28 @@ class Figure:
       of: from sums over examples, `loss` and `count` among them, to the number.
       unit: "%" shows a share in per cent.
       higher: whether more is better.
+      gathered: whether `of` needs what `Gathers.values` adds to the sums: training reports leave
+        such a figure out, evaluation has it.
     """
 
     of: Callable[[Mapping[str, Any]], Any]
     unit: str = ""
     higher: bool = True
+    gathered: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Gathers:
+    """What figures need that are no function of sums, such as a ranking of all examples.
+
+    Attributes:
+      keep: from outputs and targets to what evaluation keeps of each example, by name,
+        (batch, ...); runs in the devices.
+      values: from that of all examples, as numpy arrays in their order, to values by name.
+    """
+
+    keep: Callable[[Any, Arrays], Arrays]
+    values: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]]
 
 
 def as_it_is(picture: Image.Image, prediction: Any, facts: Facts) -> Image.Image:
@@ -68,6 +94,8 @@ class Task:
       measures: from outputs and targets to what is summed over examples besides loss and count,
         by name, (batch, ...).
       figures: what is reported of these sums besides the loss, by name.
+      gathers: what evaluation keeps of all examples for figures that no sums give.
+      per_class: figures that are (classes,) each, by name; evaluation prints them.
       best: the figure that chooses the best checkpoint, or "loss".
       predict: from outputs to predictions, any pytree of (batch, ...).
       place: from the prediction of one example, as numpy arrays, and the view that it is of, to
@@ -99,6 +127,8 @@ class Task:
     columns: Mapping[str, str]
     draw: Callable[[Image.Image, Any, Facts], Image.Image] = as_it_is
     place: Callable[[Any, View], Any] = anywhere
+    gathers: Gathers | None = None
+    per_class: Mapping[str, Figure] = dataclasses.field(default_factory=dict)
     loss_unit: str = ""
     values: tuple[str, ...] = ()
     mixes: tuple[str, ...] = ()
@@ -127,10 +157,14 @@ def sums(
     }
 
 
-def report(task: Task, sums: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the mean loss and the figures of sums on the host."""
+def report(task: Task, sums: Mapping[str, Any], gathered: bool = False) -> dict[str, float]:
+    """Returns the mean loss and the figures of sums on the host.
+
+    `gathered` says that the sums hold what the task gathers, too.
+    """
+    known = {name: f for name, f in task.figures.items() if gathered or not f.gathered}
     means = {"loss": float(sums["loss"] / sums["count"])}
-    return means | {name: float(figure.of(sums)) for name, figure in task.figures.items()}
+    return means | {name: float(figure.of(sums)) for name, figure in known.items()}
 
 
 def score(task: Task, reported: Mapping[str, float]) -> float:
@@ -167,7 +201,7 @@ def check_targets(name: str, task: Task, dataset: Dataset) -> None:
                     f" it holds {held}. Give another config.task or config.data.name"
                 )
             array = split.targets[target]
-            if array.shape[1:] != form.shape or array.dtype != np.dtype(form.dtype):
+            if not form.fits(array):
                 raise InputError(
                     f"{target!r} of {dataset.name} is {array.dtype}{array.shape[1:]} per example; "
                     f"the task {name} needs {np.dtype(form.dtype)}{form.shape}"

@@ -57,8 +57,9 @@ def create_state(
 
 def no_totals(task: tasks.Task, outputs: Any, facts: Facts) -> dict[str, jax.Array]:
     """Returns zeros where `tasks.sums` of such outputs are to be added."""
+    # One stands for a length that may be any: no sum over examples has it.
     targets = {
-        name: jax.ShapeDtypeStruct((1, *target.shape), target.dtype)
+        name: jax.ShapeDtypeStruct((1, *(n or 1 for n in target.shape)), target.dtype)
         for name, target in task.targets(facts).items()
     }
     one = jnp.ones(1)
