@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,14 +49,56 @@ def folder(
         take more than a quarter of the memory.
       preprocessing: size and the way to it; the size (0, 0) takes images that are of one size.
     """
+    if not path:
+        raise InputError("data.path is missing: the folder of images, --config.data.path=DIR")
+    check(test, broken, stream)
+    found = folders.listed(path, classes)
+    images = read(found, preprocessing, channels, broken, stream)
+    splits = {
+        name: Split(array, {"label": np.asarray(found.splits[name].labels, np.int32)[kept]})
+        for name, (array, kept) in images.splits.items()
+    }
+    skipped = told(found, images.problems, broken)
+    check_classes(found, splits["train"], skipped)
+    notes = [*folders.described(found), *skipped]
+    if "test" not in splits:
+        splits["train"], splits["test"] = hold_out(splits["train"], test, 0, "label")
+        notes.append(f"a share of {test:g} of each class is the test split, the same for all seeds")
+    return Source(
+        splits["train"],
+        splits["test"],
+        found.class_names,
+        validation=splits.get("validation"),
+        notes=(*notes, *images.notes),
+    )
+
+
+def check(test: float, broken: str, stream: str) -> None:
     for name, value, known in (("broken", broken, BROKEN), ("stream", stream, STREAM)):
         if value not in known:
             raise InputError(f"data.{name} is {value!r}; known: {', '.join(known)}")
-    if not path:
-        raise InputError("data.path is missing: the folder of images, --config.data.path=DIR")
     if not 0 <= test < 1:
         raise InputError(f"data.test must lie in [0, 1); given {test:g}")
-    found = folders.listed(path, classes)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Images:
+    """The images of a folder.
+
+    Attributes:
+      splits: by name, the images that can be read, in memory or on disk, and their places.
+      problems: file -> why, of the others.
+    """
+
+    splits: Mapping[str, tuple[Any, np.ndarray]]
+    problems: Mapping[Path, str]
+    notes: tuple[str, ...] = ()
+
+
+def read(
+    found: Folder, preprocessing: Preprocessing, channels: int, broken: str, stream: str
+) -> Images:
+    """Returns the images of all splits that have any."""
     record, unread = settled(found, preprocessing, channels)
     size = len(found) * int(np.prod([*record.size, record.channels]))
     streamed = stream == "yes" or (stream == "auto" and size > SHARE * memory())
@@ -64,22 +107,11 @@ def folder(
         if len(examples):
             look = on_disk if streamed else in_memory
             images, bad = look(f"{name_of(found.path)}-{split}", examples, record, unread, broken)
-            kept = [label for i, label in enumerate(examples.labels) if i not in bad]
-            splits[split] = Split(images, {"label": np.asarray(kept, np.int32)})
+            kept = np.array([i for i in range(len(examples)) if i not in bad], np.int64)
+            splits[split] = images, kept
             problems |= {examples.files[i]: why for i, why in bad.items()}
-    notes = [*folders.described(found), *told(found, splits, problems, broken)]
-    if "test" not in splits:
-        splits["train"], splits["test"] = hold_out(splits["train"], test, 0, "label")
-        notes.append(f"a share of {test:g} of each class is the test split, the same for all seeds")
-    if streamed:
-        notes.append(f"{size / 2**30:,.1f} GiB of decoded images: streamed from disk")
-    return Source(
-        splits["train"],
-        splits["test"],
-        found.class_names,
-        validation=splits.get("validation"),
-        notes=tuple(notes),
-    )
+    gib = f"{size / 2**30:,.1f} GiB of decoded images: streamed from disk"
+    return Images(splits, problems, (gib,) if streamed else ())
 
 
 def name_of(path: Path) -> str:
@@ -93,24 +125,32 @@ def all_files(found: Folder) -> list[Path]:
     return [file for examples in found.splits.values() for file in examples.files]
 
 
+def headers(found: Folder) -> Mapping[str, np.ndarray]:
+    """Returns `text`, why there is no header, `grey` and `size`, height and width, of all files.
+
+    Nothing is decoded. What they said is cached.
+    """
+    paths = all_files(found)
+
+    def look() -> dict[str, np.ndarray]:
+        said = list(workers.each(header_or_error, paths, "looking at images"))
+        return {
+            "text": np.array([text for text, _, _ in said], str),
+            "grey": np.array([mode in GREY or mode.startswith("I;") for _, mode, _ in said]),
+            "size": np.array([size for _, _, size in said], np.int64).reshape(-1, 2),
+        }
+
+    return cached(f"{name_of(found.path)}-headers", files.digest(paths, 1), look)
+
+
 def settled(
     found: Folder, preprocessing: Preprocessing, channels: int
 ) -> tuple[Preprocessing, dict[Path, str]]:
     """Returns the record with channels and size filled in, and file -> why of what has no header.
 
-    From the headers alone: nothing is decoded. What they said is cached.
+    From the headers alone.
     """
-    paths = all_files(found)
-
-    def read() -> dict[str, np.ndarray]:
-        headers = list(workers.each(header_or_error, paths, "looking at images"))
-        return {
-            "text": np.array([text for text, _, _ in headers], str),
-            "grey": np.array([mode in GREY or mode.startswith("I;") for _, mode, _ in headers]),
-            "size": np.array([size for _, _, size in headers], np.int64).reshape(-1, 2),
-        }
-
-    facts = cached(f"{name_of(found.path)}-headers", files.digest(paths, 1), read)
+    paths, facts = all_files(found), headers(found)
     whole = facts["text"] == ""
     unread = {p: str(t) for p, t in zip(paths, facts["text"].tolist(), strict=True) if t}
     if not whole.any():
@@ -181,9 +221,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[int, str]:
     return dict(zip(arrays["place"].tolist(), arrays["why"].tolist(), strict=True))
 
 
-def told(
-    found: Folder, splits: Mapping[str, Split], problems: Mapping[Path, str], broken: str
-) -> list[str]:
+def told(found: Folder, problems: Mapping[Path, str], broken: str) -> list[str]:
     """Returns lines that name what was skipped; InputError where that must not be."""
     if not problems:
         return []
@@ -192,10 +230,15 @@ def told(
     text = f"{len(problems):,} of {len(found):,} images cannot be read: {'; '.join(shown)}{more}"
     if broken == "stop":
         raise InputError(f"{text}. To train without them: --config.data.broken=skip")
-    lost = set(range(len(found.class_names))) - set(splits["train"].targets["label"].tolist())
-    if lost:
-        raise InputError(f"{text}. No image of {found.class_names[min(lost)]!r} is left to train")
     return [f"skipped: {text}"]
+
+
+def check_classes(found: Folder, train: Split, skipped: Sequence[str]) -> None:
+    """Refuses a class of which no image is left; `skipped` says why that can be."""
+    lost = set(range(len(found.class_names))) - set(train.targets["label"].tolist())
+    if skipped and lost:
+        what = skipped[0].removeprefix("skipped: ")
+        raise InputError(f"{what}. No image of {found.class_names[min(lost)]!r} is left to train")
 
 
 def memory() -> float:

@@ -13,6 +13,7 @@ import numpy as np
 
 from cnnjax import images
 from cnnjax.data import prepare
+from cnnjax.data.boxes import boxes
 from cnnjax.data.cache import cached
 from cnnjax.data.dataset import Source, Split, hold_out
 from cnnjax.data.folder import folder
@@ -73,7 +74,7 @@ def scenes(
 
 
 DATASETS: Table[Callable[..., Source]] = Table(
-    "data set", digits=digits, folder=folder, scenes=scenes, synthetic=synthetic
+    "data set", boxes=boxes, digits=digits, folder=folder, scenes=scenes, synthetic=synthetic
 )
 
 

@@ -64,8 +64,20 @@ def read_table(path: Path, classes: Sequence[str] = ()) -> Folder:
     return Folder(path, names, splits, {})
 
 
-def parsed(path: Path) -> tuple[list[tuple[int, list[str]]], Mapping[str, int]]:
-    """Returns (line, cells) of the examples, and the place of each column."""
+def parsed(
+    path: Path,
+    known: Mapping[str, Sequence[str]] = COLUMNS,
+    needed: Sequence[str] = ("file", "label"),
+    bare: Sequence[str] = tuple(COLUMNS),
+) -> tuple[list[tuple[int, list[str]]], Mapping[str, int]]:
+    """Returns (line, cells) of the examples, and the place of each column.
+
+    Args:
+      known: column -> the names that it may have.
+      needed: those that must be there.
+      bare: the order of a table whose first line is an example; the last may be missing where it is
+        not needed.
+    """
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -82,14 +94,15 @@ def parsed(path: Path) -> tuple[list[tuple[int, list[str]]], Mapping[str, int]]:
     head = [cell.casefold() for cell in rows[0][1]]
     columns = {
         column: next(head.index(name) for name in names if name in head)
-        for column, names in COLUMNS.items()
+        for column, names in known.items()
         if set(names) & set(head)
     }
-    if {"file", "label"} <= columns.keys():
+    if set(needed) <= columns.keys():
         return rows[1:], columns
-    if len(head) in (2, 3) and (path.parent / rows[0][1][0]).is_file():
-        return rows, dict(zip(COLUMNS, range(len(head)), strict=False))
+    if len(needed) <= len(head) <= len(bare) and (path.parent / rows[0][1][0]).is_file():
+        return rows, dict(zip(bare, range(len(head)), strict=False))
+    names = ", ".join(needed[:-1])
     raise InputError(
-        f"{printable(path)} needs the columns file and label, and may have split; "
+        f"{printable(path)} needs the columns {names} and {needed[-1]}, and may have split; "
         f"its first line is {first.strip()[:80]!r}"
     )
