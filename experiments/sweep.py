@@ -150,6 +150,7 @@ def watched(folder: Path, sweep, kept) -> int:
 
     command = [sys.executable, "-m", "experiments.sweep", *sys.argv[1:], "--worker"]
     with stop.requests() as stop_requested, Watch(folder, sweep) as watch:
+        stop_requested.begin()
         workers = crew.Crew(command, folder, WORKERS.value)
         while (alive := workers.replace_dead()) and not stop_requested():
             watch.look(table.rows(sweep, kept), alive)

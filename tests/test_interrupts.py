@@ -1,12 +1,16 @@
-"""Ctrl-C while a command imports its modules ends it, in silence."""
+"""Ctrl-C at any time of a start ends it, in silence, before there is something to save."""
 
+import random
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from cnnjax.train import run
+from tests import tiny
 from tests.test_entry_points import ROOT, TINY
 
 ENDED, STOPPED = 130, 75
@@ -39,3 +43,41 @@ def check(workdir, delay):
 @pytest.mark.parametrize("delay", [PYTHON, 0.95, 1.6])
 def test_a_start_that_is_interrupted_ends_without_a_word(tmp_path, delay):
     check(tmp_path / "run", delay)
+
+
+@pytest.mark.slow
+def test_forty_starts_that_are_interrupted_end(tmp_path):
+    draw = random.Random(1)
+    with ThreadPoolExecutor(2) as pool:
+        delays = [draw.uniform(PYTHON, 4.0) for _ in range(40)]
+        list(pool.map(check, [tmp_path / f"{i}" for i in range(40)], delays))
+
+
+class Interrupted:
+    """Interrupts where Python prints an exception and goes on."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+def in_a_callback():
+    Interrupted()
+
+
+@pytest.mark.parametrize("interrupt", [lambda: signal.raise_signal(signal.SIGINT), in_a_callback])
+@pytest.mark.parametrize("phase", ["load_data", "prepare", "check_shared"])
+def test_no_signal_before_the_first_step_is_lost(tmp_path, monkeypatch, interrupt, phase):
+    lost, original = [], getattr(run, phase)
+
+    def interrupted(*arguments):
+        interrupt()
+        return original(*arguments)
+
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+    monkeypatch.setattr(run, phase, interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run.run(tiny.config(), tmp_path)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert len(lost) == (interrupt is in_a_callback)
+    assert not (tmp_path / "checkpoints").exists()

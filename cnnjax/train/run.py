@@ -45,7 +45,20 @@ def run(
     when the loss stays infinite or not a number, when copies on several devices differ, and when
     the disk is full, and, before any data are read, where XLA computes wrong values.
     """
-    config = paths.located(tasks.resolved(configuration.check(config)))
+    with stop.requests() as stop_requested:
+        config = paths.located(tasks.resolved(configuration.check(config)))
+        return claimed(config, workdir, imports, judge, ignore_platform, stop_requested)
+
+
+def claimed(
+    config: dict[str, Any],
+    workdir: Path,
+    imports: float,
+    judge: Callable[[int, Mapping[str, float]], None] | None,
+    ignore_platform: bool,
+    stop_requested: stop.Requests,
+) -> dict[str, Any]:
+    """Is `run` of a checked config, while the process listens for signals."""
     mapper = check_parts(config)
     with full_disk_is_a_failure(workdir), contextlib.ExitStack() as claim:
         finished = hosts.from_first(partial(begin, config, workdir, claim))
@@ -61,16 +74,16 @@ def run(
         experiment = prepare(config, dataset, mapper)
         hosts.from_first(partial(record_start, config, dataset, workdir))
         check_shared(workdir)
-        with stop.requests() as stop_requested:
-            best = partial(tasks.score, experiment.task)
-            with Checkpoints(workdir, best, config["checkpoint"]["keep"]) as checkpoints:
-                state = trained(experiment, workdir, checkpoints, clock, stop_requested, judge)
-            if int(state.step) < experiment.steps:
-                raise stop.Stopped(
-                    f"Stopped at step {int(state.step)} of {experiment.steps}; all is saved. "
-                    "The same command goes on from here."
-                )
-            result = score(experiment, state, workdir, clock)
+        best = partial(tasks.score, experiment.task)
+        stop_requested.begin()
+        with Checkpoints(workdir, best, config["checkpoint"]["keep"]) as checkpoints:
+            state = trained(experiment, workdir, checkpoints, clock, stop_requested, judge)
+        if int(state.step) < experiment.steps:
+            raise stop.Stopped(
+                f"Stopped at step {int(state.step)} of {experiment.steps}; all is saved. "
+                "The same command goes on from here."
+            )
+        result = score(experiment, state, workdir, clock)
         result["programs"] = count()
         hosts.from_first(partial(tell_missed, result["programs"], config, workdir))
         print("Seconds: " + ", ".join(f"{k} {v:.1f}" for k, v in result["seconds"].items()))

@@ -12,6 +12,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
 
 import numpy as np
 from jax import lax
@@ -27,33 +29,63 @@ class Stopped(Exception):
     """A run was asked to stop and has saved its state."""
 
 
-@contextlib.contextmanager
-def requests() -> Iterator[Callable[[], bool]]:
-    """Yields a function that says whether a stop was requested; a second signal ends at once.
+class Requests:
+    """Whether a stop was requested; to be called.
 
-    Outside of the main thread, where Python sets no signal handlers, none ever is.
+    Until `begin`, SIGINT interrupts as it did before, and is remembered: what it raises may surface
+    in a callback of some library, where it is printed and lost. From then on a first signal is
+    only remembered and answered, and a second one does what it did before.
     """
-    asked: list[int] = []
-    previous: dict[int, object] = {}
 
-    def handle(number: int, _) -> None:
-        asked.append(number)
-        restore()
+    def __init__(self):
+        self.asked = self.begun = False
+        self.previous: dict[int, Any] = {}
+
+    def __call__(self) -> bool:
+        return self.asked
+
+    def listen(self, *numbers: int) -> None:
+        for number in numbers:
+            self.previous[number] = signal.signal(number, self.handle)
+
+    def begin(self) -> None:
+        """Says that from now on there is something to save."""
+        if self.asked:  # and what it raised was lost on the way
+            raise KeyboardInterrupt
+        self.begun = True
+        if self.previous:
+            self.listen(signal.SIGTERM)
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        former = self.previous[number]
+        if not self.begun:
+            if callable(former):
+                former(number, frame)
+            return
+        self.restore()
         # Not by `print`: the signal may have come in the middle of one.
         with contextlib.suppress(OSError, ValueError):
             os.write(sys.__stderr__.fileno(), ANSWER)  # pyright: ignore[reportOptionalMemberAccess]
 
-    def restore() -> None:
-        for number, handler in previous.items():
-            signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
+    def restore(self) -> None:
+        for number, former in self.previous.items():
+            signal.signal(number, former)
 
+
+@contextlib.contextmanager
+def requests() -> Iterator[Requests]:
+    """Yields what says whether a stop was requested.
+
+    Outside of the main thread, where Python sets no signal handlers, none ever is.
+    """
+    asked = Requests()
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, handle)
+        asked.listen(signal.SIGINT)
     try:
-        yield lambda: bool(asked)
+        yield asked
     finally:
-        restore()
+        asked.restore()
 
 
 class Vote:
