@@ -1,11 +1,18 @@
 """Entry points: `python -m experiments.NAME --help`."""
 
+import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from types import FrameType
 
 INTERRUPTED = 130
+
+
+def ended(number: int, frame: FrameType | None) -> None:
+    """Answers SIGINT before and after the main function, where nobody would catch an exception."""
+    os._exit(INTERRUPTED)
 
 
 def interrupted(number: int, frame: FrameType | None) -> None:
@@ -21,8 +28,21 @@ def interrupted(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+@contextlib.contextmanager
+def catching() -> Iterator[None]:
+    """Lets SIGINT raise KeyboardInterrupt, in a process that begins with this package."""
+    if signal.getsignal(signal.SIGINT) is not ended:
+        yield
+        return
+    signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, ended)
+
+
 # Python imports this package before the module that `-m` names, and all that takes long later.
 if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, interrupted)
+    signal.signal(signal.SIGINT, ended)
     # What came while `launch.run` started the program anew has waited for this.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -21,7 +21,7 @@ from absl import app, flags, logging
 
 from cnnjax import caches, memory, output, paths
 from cnnjax.errors import InputError
-from experiments import INTERRUPTED, configuration, help
+from experiments import INTERRUPTED, catching, configuration, help
 
 START = time.perf_counter()
 FAILED, UNUSABLE = 1, 2
@@ -44,8 +44,9 @@ def guarded(main: Callable[[Sequence[str]], int | None], arguments: Sequence[str
         hush()
     caches.keep_programs()
     try:
-        status = main(arguments[1:])
-        sys.stdout.flush()
+        with catching():
+            status = main(arguments[1:])
+            sys.stdout.flush()
         return status
     except InputError as error:
         return refuse(str(error))

@@ -49,7 +49,7 @@ def test_a_start_that_is_interrupted_ends_without_a_word(tmp_path, delay):
 def test_forty_starts_that_are_interrupted_end(tmp_path):
     draw = random.Random(1)
     with ThreadPoolExecutor(2) as pool:
-        delays = [draw.uniform(PYTHON, 4.0) for _ in range(40)]
+        delays = [draw.uniform(PYTHON, 3.0) for _ in range(40)]
         list(pool.map(check, [tmp_path / f"{i}" for i in range(40)], delays))
 
 
