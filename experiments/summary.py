@@ -47,14 +47,11 @@ def main(arguments: Sequence[str]) -> int:
     from cnnjax.report import summary
     from cnnjax.structure import layers
 
-    if MODEL.value:
-        name, options, (shape, classes) = MODEL.value, {}, IMAGENET
-    else:
-        values = config.check(configuration.value(CONFIG))
-        name, options = values["model"]["name"], config.extra(values, "model")
-        options["dtype"] = values["model"]["dtype"]
-        options["dialect"] = values["model"]["dialect"] or None
-        shape, classes = published(values["data"])
+    values = config.check(on_imagenet() if MODEL.value else configuration.value(CONFIG))
+    name, options = values["model"]["name"], config.extra(values, "model")
+    options["dtype"] = values["model"]["dtype"]
+    options["dialect"] = values["model"]["dialect"] or None
+    shape, classes = published(values["data"])
     shape, classes = given_shape() or shape, CLASSES.value or classes
     if DIALECT.value:
         options["dialect"] = DIALECT.value
@@ -79,6 +76,28 @@ def print_stages(name: str, module: Any, channels: int) -> int:
     else:
         print(summary.stages(name, stages))
     return 0
+
+
+def on_imagenet() -> Any:
+    """Returns the config of --model with what was given of its fields."""
+    from cnnjax import config
+    from cnnjax.errors import InputError
+
+    flag: Any = flags.FLAGS["config"]
+    if not flag.using_default_value or "model.name" in flag.override_values:
+        raise InputError("--model and --config name two networks: give one of them")
+    values = config.default()
+    values.data.name = "imagenet2012"
+    for field, value in flag.override_values.items():
+        section, _, key = field.partition(".")
+        if section != "model" and field != "data.image_size":
+            raise InputError(
+                f"--config.{field} has no meaning beside --model: give fields of config.model, or "
+                "config.data.image_size"
+            )
+        values[section][key] = value
+    values.model.name = MODEL.value
+    return values
 
 
 def published(section: Mapping[str, Any]) -> tuple[tuple[int, ...], int]:

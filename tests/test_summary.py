@@ -99,9 +99,19 @@ def test_the_command_prints_the_stages_of_a_backbone():
     assert text.splitlines()[4].split() == ["stem", "2", "64"]
 
 
+def test_fields_of_a_named_network_are_heard():
+    given = ("--config.model.kernel=3", "--config.data.image_size=32", "--json")
+    found = json.loads(command("--model=lenet5", *given).stdout)
+    # 3 * 3 * 3 * 6 + 6 and, after 32, 16, 14 and 7 pixels, 7 * 7 * 16 * 120 + 120 by arithmetic.
+    counts = {layer["name"]: layer["params"] for layer in found["layers"]}
+    assert (counts["c1"], counts["f5"]) == (168, 94200) and found["input"] == [32, 32, 3]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--model=vgg16", "--config.seed=3"], "error: --config.seed has no meaning beside --mod"),
+        (["--model=vgg16", "--config=configs/mnist.py"], "error: --model and --config name two "),
         (["--model=vgg61"], "error: unknown network 'vgg61'; did you mean vgg19, vgg16, vgg13?"),
         (["--model=vgg16", "--dialect=tf"], "error: vgg16 has no dialect 'tf'; it has "),
         (["--model=vgg16", "--input=31,40,3"], "error: 31x40 images are too small for this "),
