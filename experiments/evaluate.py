@@ -6,7 +6,6 @@ python -m experiments.evaluate --weights=digits.safetensors --data=digits
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from absl import flags
@@ -33,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     from cnnjax import parallel, tasks
     from cnnjax.evaluation import trained
     from cnnjax.evaluation.evaluate import evaluator
+    from cnnjax.workdir import files
 
     network = networks.trained()
     if DATA.value and network.config:
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         return launch.refuse(f"the {SPLIT.value} split of this run has no examples")
     result = {"split": SPLIT.value, "step": network.step, **result}
     if JSON.value:
-        print(json.dumps(result))
+        print(files.as_json(result))
         return 0
     units = tasks.units(network.task)
     loss = f"loss ({units.pop('loss')})".replace(" ()", "")

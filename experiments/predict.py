@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import glob
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -95,10 +94,12 @@ def files_of(argument: str) -> list[Path]:
 
 
 def as_json(answers: Iterator[tuple[Path, Any]], task: Any) -> None:
+    from cnnjax.workdir import files
+
     for file, answer in answers:
         error = isinstance(answer, Exception)
         found = {"error": str(answer)} if error else {task.finds: answer}
-        print(json.dumps({"image": str(file), **found}), flush=True)
+        print(files.as_json({"image": str(file), **found}), flush=True)
 
 
 def as_csv(answers: Iterator[tuple[Path, Any]], task: Any) -> None:

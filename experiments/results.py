@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     from cnnjax.workdir import files
 
     store, readme = Path(STORE.value), Path(README.value)
-    stored = files.read_json(store) if store.exists() else []
+    stored = files.read_json(store, list) if store.exists() else []
     if arguments and not DEVICE.value:
         return launch.refuse("--device='...' is missing: what the runs ran on")
     date = datetime.date.today().isoformat()

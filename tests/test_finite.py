@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnjax import data, tree
+from cnnjax import data, tasks, tree
 from cnnjax.evaluation import trained
 from cnnjax.sweep import life
 from cnnjax.train import log, run, watch
 from cnnjax.train.finite import accept
 from cnnjax.train.state import TrainState, none_skipped
 from cnnjax.workdir import files
+from experiments import predict
 from tests import tiny
 
 STEPS = 24  # of a tiny run: 4 epochs of 48 images, 8 at a time
@@ -167,3 +168,21 @@ def test_metrics_are_strict_json_whatever_the_figures(bad, tmp_path):
     assert math.isnan(first["loss"]) and first["accuracy"] == 0.5 and second["loss"] == 0.25
     # As runs from before have it.
     assert math.isnan(files.read_report('{"loss": NaN}')["loss"])
+
+
+@pytest.mark.usefixtures("quick_compilation")
+def test_whatever_holds_figures_is_strict_json(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("cnnjax.images.normalized", lambda images, record: images * jnp.nan)
+    found = run.run(tiny.config(epochs=0.0), tmp_path)
+    assert math.isnan(found["test_loss"])
+    assert strict((tmp_path / files.RESULT).read_text())["test_loss"] is None
+    capsys.readouterr()
+    again = run.run(tiny.config(epochs=0.0), tmp_path)
+    assert math.isnan(again["test_loss"]) and "Test: loss nan" in capsys.readouterr().out
+    answers = [(tmp_path / "a.png", [{"class": "x", "probability": math.nan}])]
+    predict.as_json(iter(answers), tasks.TASKS["classification"])
+    assert strict(capsys.readouterr().out)["classes"] == [{"class": "x", "probability": None}]
+    nested = {"trials": [{"curve": [[1, math.inf], (2, 0.5)]}], "text": "NaN", "count": 3}
+    assert strict(files.as_json(nested)) == {
+        "trials": [{"curve": [[1, None], [2, 0.5]]}], "text": "NaN", "count": 3
+    }  # fmt: skip

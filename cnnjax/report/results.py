@@ -24,7 +24,7 @@ def record(workdir: Path, device: str, date: str) -> dict[str, Any]:
     """Returns what is kept of a finished run: its config, result, and where and when it ran."""
     config = files.read_json(workdir / files.CONFIG)
     environment = files.read_json(workdir / files.ENVIRONMENT)
-    result = files.read_json(workdir / files.RESULT)
+    result = files.read_result(workdir)
     for name in ("data_dir", "manual_dir"):
         config["data"].pop(name)
     kept = ("step", "params", "params_sha256", "seconds")

@@ -56,8 +56,7 @@ class Sweep:
 
     @property
     def direction(self) -> str:
-        figure = self.task.figures.get(self.metric)
-        return "maximize" if figure and figure.higher else "minimize"
+        return "maximize" if tasks.more_is_better(self.task, self.metric) else "minimize"
 
     def seed_numbers(self) -> list[int]:
         return [self.config["seed"] + i for i in range(self.seeds)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from cnnjax.sweep import plan, record, storage
 from cnnjax.sweep.record import Sweep
+from cnnjax.workdir import files
 
 
 def rows(sweep: Sweep, kept: Any) -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ def write(folder: Path, sweep: Sweep, kept: Any) -> list[dict[str, Any]]:
     """Writes trials.jsonl anew from the storage, and returns its records."""
     found = rows(sweep, kept)
     part = folder / f"{record.TABLE}.part-{os.getpid()}"
-    part.write_text("".join(json.dumps(one) + "\n" for one in found))
+    part.write_text("".join(files.as_json(one) + "\n" for one in found))
     os.replace(part, folder / record.TABLE)
     return found
 

@@ -19,6 +19,7 @@ from cnnjax.tasks.task import (
     Task,
     View,
     check_targets,
+    more_is_better,
     report,
     score,
     shown,
@@ -27,8 +28,8 @@ from cnnjax.tasks.task import (
 )
 
 __all__ = [
-    "TASKS", "Figure", "Gathers", "Target", "Task", "View", "check_targets", "name_of", "report",
-    "resolved", "score", "shown", "sums", "units",
+    "TASKS", "Figure", "Gathers", "Target", "Task", "View", "check_targets", "more_is_better",
+    "name_of", "report", "resolved", "score", "shown", "sums", "units",
 ]  # fmt: skip
 
 TASKS: Table[Task] = Table(

@@ -167,6 +167,11 @@ def report(task: Task, sums: Mapping[str, Any], gathered: bool = False) -> dict[
     return means | {name: float(figure.of(sums)) for name, figure in known.items()}
 
 
+def more_is_better(task: Task, name: str) -> bool:
+    """Returns whether more of the loss or a figure is better."""
+    return name != "loss" and task.figures[name].higher
+
+
 def score(task: Task, reported: Mapping[str, float]) -> float:
     """Returns what chooses the best checkpoint: more is better, and a NaN the worst."""
     value = reported[task.best]

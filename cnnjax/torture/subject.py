@@ -78,7 +78,7 @@ class Subject:
 
     def ending(self) -> dict[str, Any]:
         """Returns all that must not depend on what happened on the way."""
-        result = files.read_json(self.workdir / files.RESULT)
+        result = files.read_result(self.workdir)
         lines = (self.workdir / files.METRICS).read_text().splitlines()
         reports = [json.loads(line) for line in lines]
         of_this_start = ("seconds", "programs")

@@ -63,7 +63,7 @@ class Log:
 
     def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
         """Records `values` of `split` after `step` steps."""
-        self.file.write(files.report_line({"step": step, "split": split, **values}))
+        self.file.write(files.as_json({"step": step, "split": split, **values}) + "\n")
         if self.events is not None:
             for name, value in values.items():
                 self.events.scalar(f"{split}/{name}", value, step)

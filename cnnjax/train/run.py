@@ -138,7 +138,7 @@ def begin(
         )
     if not (workdir / files.RESULT).exists():
         return None
-    result = files.read_json(workdir / files.RESULT)
+    result = files.read_result(workdir)
     print(closing(config, workdir, result))
     return result
 
@@ -194,8 +194,20 @@ def record_start(config: Mapping[str, Any], dataset: data.Dataset, workdir: Path
                 f"{dataset.name} is not what the run in {workdir} began with ({'; '.join(changed)})"
             )
     files.write_json(workdir / files.CONFIG, config)
-    files.write_json(workdir / files.ENVIRONMENT, environment.describe())
+    record_environment(workdir)
     files.write_json(workdir / files.DATASET, facts)
+
+
+def record_environment(workdir: Path) -> None:
+    """Writes down what this start runs on; says where it is not what the last start ran on."""
+    path, now = workdir / files.ENVIRONMENT, environment.describe()
+    before: Any = {}
+    with contextlib.suppress(InputError):  # none yet, or a broken one, which is no reason to stop
+        before = files.read_json(path)
+    changed = environment.differences(before, now) if isinstance(before, dict) else []
+    if changed:
+        print(f"warning: not where the run began ({'; '.join(changed)}): its last bits may differ.")
+    files.write_json(path, now)
 
 
 def tell_missed(programs: Mapping[str, int], config: Mapping[str, Any], workdir: Path) -> None:

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,15 @@ import jax
 
 from cnnjax import caches, compiler, onednn
 from cnnjax import platform as faults
+from cnnjax.config import flatten
 
 PACKAGES = ("cnnjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy",
             "tensorflow-datasets", "ml_collections")  # fmt: skip
+
+AFFINITY = hasattr(os, "sched_getaffinity")
+# What decides how sums are split over threads, or which instructions take them.
+BITS = ("packages.jax", "packages.jaxlib", "processor", "usable_cores", "devices.kind", "oneDNN",
+        "OMP_NUM_THREADS", "XLA_FLAGS")  # fmt: skip
 
 
 def describe() -> dict[str, Any]:
@@ -28,6 +35,7 @@ def describe() -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}",
         "processor": caches.processor(),
         "cores": os.cpu_count(),
+        "usable_cores": len(os.sched_getaffinity(0)) if AFFINITY else os.cpu_count(),
         "devices": {
             "platform": devices[0].platform,
             "kind": devices[0].device_kind,
@@ -37,9 +45,23 @@ def describe() -> dict[str, Any]:
         "faults": faults.describe(devices[0].platform),
         # Last bits depend on it.
         "oneDNN": onednn.version() if compiler.rewrites() else None,
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", ""),
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
         "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", ""),
     }
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Returns "fact: before, now after" for what the last bits of a run depend on.
+
+    A fact that an older environment does not have is not held against it.
+    """
+    old, new = flatten(before), flatten(now)
+    return [
+        f"{name}: {old[name] or 'none'}, now {new[name] or 'none'}"
+        for name in BITS
+        if name in old and old[name] != new[name]
+    ]
 
 
 def version(package: str) -> str | None:

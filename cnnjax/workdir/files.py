@@ -18,30 +18,48 @@ from cnnjax.errors import InputError
 
 CONFIG, ENVIRONMENT, DATASET, RESULT = "config.json", "env.json", "dataset.json", "result.json"
 METRICS, CHECKPOINTS, LOCK = "metrics.jsonl", "checkpoints", "lock"
+KINDS = {dict: "JSON object", list: "JSON array"}
 DAMAGED, RETREATS = "damaged", "retreats.json"
 
 
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` so that a reader finds the old file or the new one, never half of it."""
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, indent=2) + "\n")
+    part.write_text(as_json(value, indent=2) + "\n")
     os.replace(part, path)
 
 
-def read_json(path: Path) -> Any:
-    """Returns the file's value; InputError when it is missing or no JSON."""
+def as_json(value: Any, indent: int | None = None) -> str:
+    """Returns JSON with null for NaN and infinity, which JSON lacks."""
+    return json.dumps(finite(value), indent=indent, allow_nan=False)
+
+
+def finite(value: Any) -> Any:
+    """Returns plain values with None for each number in them that is not finite."""
+    if isinstance(value, Mapping):
+        return {name: finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_json(path: Path, kind: type = dict) -> Any:
+    """Returns the file's value, of this kind; InputError when it is missing or something else."""
     try:
-        return json.loads(path.read_text())
+        value = json.loads(path.read_text())
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: {path.parent} is not a run's workdir") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
+    if not isinstance(value, kind):
+        raise InputError(f"{path} is not one of ours: it holds no {KINDS[kind]}")
+    return value
 
 
 def read_retreats(workdir: Path) -> list[int]:
     """Returns the steps that the run has gone back to, with a smaller learning rate each time."""
     path = workdir / RETREATS
-    return read_json(path) if path.exists() else []
+    return read_json(path, list) if path.exists() else []
 
 
 def add_retreat(workdir: Path, step: int) -> None:
@@ -78,19 +96,18 @@ def claim(workdir: Path) -> TextIO:
     return lock
 
 
-def report_line(report: Mapping[str, Any]) -> str:
-    """Returns a report as a line of JSON, with null for NaN and infinity, which JSON lacks."""
-    finite = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in report.items()
-    }
-    return json.dumps(finite, allow_nan=False) + "\n"
-
-
 def read_report(line: str | bytes) -> dict[str, Any]:
     """Returns the report of a line, NaN where it has null; ValueError for a torn one."""
-    report = json.loads(line)
-    return {name: math.nan if value is None else value for name, value in report.items()}
+    return numbers(json.loads(line))
+
+
+def read_result(workdir: Path) -> dict[str, Any]:
+    """Returns the result of a finished run, NaN where it has null."""
+    return numbers(read_json(workdir / RESULT))
+
+
+def numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: math.nan if value is None else value for name, value in values.items()}
 
 
 def trim_metrics(workdir: Path, step: int) -> None:

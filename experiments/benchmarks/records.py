@@ -25,7 +25,7 @@ def add(stored: Sequence[Record], new: Sequence[Record]) -> list[Record]:
 
 
 def read(store: Path) -> list[Record]:
-    return files.read_json(store) if store.exists() else []
+    return files.read_json(store, list) if store.exists() else []
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
