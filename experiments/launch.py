@@ -20,7 +20,7 @@ from typing import Any
 from absl import app, flags, logging
 
 from cnnjax import caches, memory, output, paths
-from cnnjax.errors import InputError
+from cnnjax.errors import Failure, InputError
 from experiments import INTERRUPTED, catching, configuration, help
 
 START = time.perf_counter()
@@ -55,10 +55,20 @@ def guarded(main: Callable[[Sequence[str]], int | None], arguments: Sequence[str
     except Exception as error:
         if lost := output.lost(error):
             return give_up(lost)
-        if (reason := shortage(error)) is None:
+        if (reason := failed(error) or shortage(error)) is None:
             raise
         print(f"error: {reason}", file=sys.stderr)
         return FAILED
+
+
+def failed(error: Exception) -> str | None:
+    """Returns the sentence of a run that cannot go on; None for other errors."""
+    if not isinstance(error, Failure):
+        return None
+    from cnnjax import platform
+
+    wrong = isinstance(error, platform.Wrong) and "ignore_platform" in flags.FLAGS
+    return f"{error}. With --ignore_platform it goes on all the same" if wrong else str(error)
 
 
 def give_up(lost: output.Lost) -> int:

@@ -9,7 +9,7 @@ from absl import flags
 
 from cnnjax import paths
 from cnnjax.errors import InputError
-from experiments import launch
+from experiments import faults, launch
 
 if TYPE_CHECKING:
     from cnnjax.evaluation.trained import Trained
@@ -46,6 +46,7 @@ def trained() -> Trained:
         place = paths.expanded(WEIGHTS.value or "")
         if not place.exists():
             raise InputError(f"--weights={WEIGHTS.value} does not exist")
+    faults.require()
     from cnnjax.evaluation import opened
 
     found = opened.network(

@@ -9,26 +9,21 @@ Stopped or killed, the same command goes on from the last checkpoint, to the sam
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from absl import flags
 
-from experiments import configuration, launch, processes
+from experiments import configuration, faults, launch, processes
 
 CONFIG = configuration.define()
 WORKDIR = flags.DEFINE_string("workdir", None, "Directory of this run; resumes what is in it.")
-IGNORE = flags.DEFINE_bool(
-    "ignore_platform", False, "Train even where XLA is found to compute wrong values."
-)
 
 
 def main(arguments: Sequence[str]) -> int:
     launch.no_arguments(arguments)
     if not WORKDIR.value:
         return launch.refuse("--workdir=DIR is missing: where this run keeps its results")
-    from cnnjax import compiler, paths, platform
-    from cnnjax.errors import Failure
+    from cnnjax import compiler, paths
     from cnnjax.train import run, stop
 
     config = configuration.value(CONFIG)
@@ -37,16 +32,10 @@ def main(arguments: Sequence[str]) -> int:
     workdir = paths.expanded(WORKDIR.value)
     processes.join()
     try:
-        run.run(config, workdir, launch.seconds(), ignore_platform=IGNORE.value)
+        run.run(config, workdir, launch.seconds(), ignore_platform=faults.IGNORE.value)
     except stop.Stopped as stopped:
         print(stopped)
         return stop.STOPPED
-    except Failure as error:
-        advice = ""
-        if isinstance(error, platform.Wrong):
-            advice = ". With --ignore_platform the run goes on all the same"
-        print(f"error: {error}{advice}", file=sys.stderr)
-        return launch.FAILED
     return 0
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import jax
@@ -96,19 +97,21 @@ REFUSED = """
 import sys
 from absl import flags
 from cnnjax import platform
-from experiments import train
+from experiments import NAME, launch
 platform.failing = lambda _: platform.FAULTS[:1]
-flags.FLAGS(sys.argv)
-sys.exit(train.main([]))
+sys.exit(launch.guarded(NAME.main, flags.FLAGS(sys.argv)))
 """
 
 
-def test_the_flag_is_named_where_it_can_be_given(tmp_path):
-    command = (sys.executable, "-c", REFUSED, "--config=tests/tiny.py", f"--workdir={tmp_path}")
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "explain"])
+def test_what_computes_refuses_a_platform_that_is_wrong(name, tmp_path):
+    words = {"train": ["--config=tests/tiny.py"], "predict": ["digit.png"]}.get(name, [])
+    command = (sys.executable, "-c", REFUSED.replace("NAME", name), f"--workdir={tmp_path}", *words)
     found = subprocess.run(command, capture_output=True, text=True, timeout=200)
-    assert found.returncode == 1 and found.stderr.rstrip().endswith(
-        "With --ignore_platform the run goes on all the same"
-    )
+    assert found.returncode == 1, found.stderr
+    said = found.stderr.splitlines()
+    assert len(said) == 1 and said[0].startswith("error: XLA leaves the last rows"), found.stderr
+    assert said[0].endswith("With --ignore_platform it goes on all the same")
 
 
 CURED = f"""
@@ -133,3 +136,13 @@ def test_verify_tries_all_at_length():
     rows = json.loads(done.stdout)
     assert [row["issue"] for row in rows] == list(BY_ISSUE) and len(rows) >= 12
     assert done.returncode == 0 and all(row["right"] for row in rows), done.stdout
+
+
+def test_a_start_tries_the_known_faults_in_less_than_a_second():
+    """Of the processor's time, with programs compiled before, as from the second start on."""
+    for _ in range(2):
+        platform.failing.cache_clear()
+        before = time.process_time()
+        assert platform.failing("cpu") == ()
+        seconds = time.process_time() - before
+    assert seconds < 1
