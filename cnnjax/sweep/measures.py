@@ -27,12 +27,12 @@ BATCH = 500  # images that are evaluated at once, or that a gradient is of
 
 def test_accuracy(workdir: Path) -> float:
     """Returns the share of the test images that a finished run got right."""
-    return files.read_json(workdir / files.RESULT)["test_accuracy"]
+    return files.read_result(workdir)["test_accuracy"]
 
 
 def parameters(workdir: Path) -> float:
     """Returns how many numbers the network of a run learns."""
-    return files.read_json(workdir / files.RESULT)["params"]
+    return files.read_result(workdir)["params"]
 
 
 def overfitting(workdir: Path) -> float:
