@@ -10,11 +10,12 @@ import contextlib
 import contextvars
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.core
+from jax import export
 
 # The first is for right values: a fusion of jax 0.10.2 leaves rows wrong, or hangs. Without it,
 # unpadded convolutions and weight gradients also take the fast path of padded ones: without oneDNN
@@ -128,6 +129,16 @@ def accepted(given: dict[str, str | bool]) -> bool:
     except jax.errors.JaxRuntimeError:
         return False
     return True
+
+
+def exported(function: Callable[..., Any], *shapes: Any, platforms: Sequence[str]) -> Any:
+    """Returns `jax.export.Exported` of a function in JAX's own operations, for these platforms.
+
+    Args:
+      shapes: `jax.ShapeDtypeStruct`s of the arguments, whose sizes may be symbols.
+    """
+    with plainly():
+        return export.export(jax.jit(function), platforms=platforms)(*shapes)
 
 
 PLAIN: contextvars.ContextVar[bool] = contextvars.ContextVar("plain", default=False)

@@ -3,7 +3,8 @@
 python -m experiments.export --workdir=runs/digits --format=safetensors \\
   --output=digits.safetensors
 
-safetensors holds all that travels: the network, its classes, the preprocessing.
+safetensors holds all that travels: the network, its classes, the preprocessing. stablehlo is the
+program itself, for any batch, with a JSON object of the rest beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from absl import flags
 from cnnjax import paths
 from experiments import launch, networks
 
-FORMATS = ("safetensors",)
+FORMATS = ("safetensors", "stablehlo")
 FORMAT = flags.DEFINE_enum("format", "safetensors", FORMATS, "Of the file.")
 OUTPUT = flags.DEFINE_string("output", None, "The file to write.")
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the file if it is there.")
@@ -27,13 +28,10 @@ def main(arguments: Sequence[str]) -> int:
     if not OUTPUT.value:
         return launch.refuse("--output=FILE is missing: the file to write")
     path = paths.expanded(OUTPUT.value)
-    if not path.parent.is_dir():
-        return launch.refuse(f"--output={OUTPUT.value}: there is no folder {path.parent}")
-    if path.exists() and not OVERWRITE.value:
-        return launch.refuse(f"{path} exists; --overwrite replaces it")
     from cnnjax import export
     from cnnjax.errors import Failure
 
+    export.check_output(path, OVERWRITE.value)
     try:
         said = export.write(networks.trained(), FORMAT.value, path, OVERWRITE.value)
     except Failure as error:

@@ -15,7 +15,7 @@ from flax.errors import FlaxError
 
 from cnnjax import fields, tasks, transfer
 from cnnjax.errors import InputError
-from cnnjax.evaluation import trained
+from cnnjax.evaluation import program, trained
 from cnnjax.evaluation.trained import Trained
 from cnnjax.images import PRESETS, Preprocessing
 from cnnjax.transfer import classifier
@@ -108,6 +108,14 @@ def of_file(path: Path, asked: str, preprocessing: str) -> Trained:
 
 def imported(path: Path, asked: str) -> transfer.Imported:
     """Returns what a file holds, by the words in `asked`."""
+    made = program.read(path)
+    if made is not None:
+        if asked:
+            raise InputError(f"{path} is a program; {asked!r} is for files of weights")
+        module, told = made
+        return transfer.Imported(
+            module, {}, told.description, told.network, told.input_shape, told.task
+        )
     name, given = words(asked)
     known = inspect.signature(transfer.read_network).parameters
     if "path" in given or "name" in given:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cnnjax.export.write import FORMATS, write
+from cnnjax.export.write import FORMATS, check_output, write
 
-__all__ = ["FORMATS", "write"]
+__all__ = ["FORMATS", "check_output", "write"]

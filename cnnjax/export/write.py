@@ -10,12 +10,13 @@ from pathlib import Path
 from cnnjax.errors import Failure, InputError
 from cnnjax.evaluation.trained import Trained
 from cnnjax.export import tensors
+from cnnjax.export.stablehlo import stablehlo
 from cnnjax.registry import Table
 from cnnjax.workdir.disk import tells_of_a_full_disk
 
 # From a network and an empty file's path to sentences for people on what the file takes and gives.
 FORMATS: Table[Callable[[Trained, Path], list[str]]] = Table(
-    "format", safetensors=tensors.safetensors_file
+    "format", safetensors=tensors.safetensors_file, stablehlo=stablehlo
 )
 
 
@@ -27,10 +28,7 @@ def write(network: Trained, form: str, path: Path, overwrite: bool = False) -> l
     Raises InputError where the format does not hold this network, or where nothing can be written.
     """
     writer = FORMATS[form]
-    if path.is_dir():
-        raise InputError(f"--output={path} is a folder; give the name of a file")
-    if path.exists() and not overwrite:
-        raise InputError(f"{path} exists; --overwrite replaces it")
+    check_output(path, overwrite)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
             part = Path(folder) / path.name
@@ -46,3 +44,13 @@ def write(network: Trained, form: str, path: Path, overwrite: bool = False) -> l
             raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
         raise
     return said
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Refuses a path at which no file can be, or at which there is one already."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file")
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: there is no folder {path.parent}")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists; --overwrite replaces it")

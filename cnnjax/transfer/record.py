@@ -3,7 +3,8 @@
 It is one JSON object under `cnnjax` in the metadata of safetensors:
 
     version: 1
-    network: {"name", "fields"} of `models.build`, or {"keras", "keras_version"}, a config of Keras
+    network: {"name", "fields"} of `models.build`; {"keras", "keras_version"}, a config of Keras;
+      or {"stablehlo"}, the SHA-256 of the program that the record lies beside
     input_shape: [height, width, channels]
     task: a name in `tasks.TASKS`
     description: an `images.Description`, with classes and preprocessing
@@ -64,8 +65,11 @@ def read(path: str | os.PathLike) -> Record | None:
     Raises InputError for one that is damaged or of a later version.
     """
     text = safetensors.metadata(path).get(KEY)
-    if text is None:
-        return None
+    return None if text is None else of_object(text, os.fspath(path))
+
+
+def of_object(text: str | Mapping[str, Any], path: str) -> Record:
+    """Returns the record of the JSON object in `path`; InputError where it is not sound."""
     what = f"what {path} says of its weights"
     found = dict(checks.json_object(text, what))
     if found.pop("version", None) != VERSION:
@@ -81,7 +85,8 @@ def read(path: str | os.PathLike) -> Record | None:
     network = checks.json_object(values["network"], f"the network in {what}")
     texts = all(isinstance(network.get(key, ""), str) for key in ("name", "keras"))
     fields = isinstance(network.get("fields", {}), Mapping)
-    if not texts or not fields or ("keras" in network) == ({"name", "fields"} <= network.keys()):
+    kinds = ("keras" in network, {"name", "fields"} <= network.keys(), "stablehlo" in network)
+    if not texts or not fields or sum(kinds) != 1:
         raise InputError(f"{what} names no network")
     return Record(
         network=network,
