@@ -1,12 +1,12 @@
 # Everything installs itself into .venv. Targets: train, test, slow, oracles, newest, mutants, lint,
-# golden, clean.
+# docs, golden, clean.
 PYTHON ?= python3
 VENV := .venv
 RUNS ?= runs
 BIN := $(VENV)/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: train test slow oracles newest mutants golden lint clean
+.PHONY: train test slow oracles newest mutants golden lint docs clean
 
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -67,5 +67,14 @@ lint: $(VENV)/installed-dev
 golden: $(VENV)/installed-dev
 	$(BIN)/python -m tests.golden
 
+# The site of the documents, in build/docs: a link that leads nowhere is an error.
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo "build/docs/index.html"
+
 clean:
-	rm -rf $(VENV) runs build dist *.egg-info
+	rm -rf $(VENV) runs docs/api build dist *.egg-info

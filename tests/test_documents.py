@@ -1,4 +1,4 @@
-"""Whatever the README and the guide show is what happens: commands, Python lines, pictures.
+"""Whatever the README, how_to and the guide show is what happens: commands, Python lines, pictures.
 
 The commands run in their order, as a stranger would type them, each once: the guide goes on with
 the run that the README's first command has made.
@@ -21,6 +21,7 @@ from tests.image_files import photographs
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+HOW_TO = (ROOT / "docs" / "how_to.md").read_text()
 GUIDE = (ROOT / "docs" / "guide.md").read_text()
 PICTURES = ROOT / "docs" / "pictures"
 # Redrawn pictures differ where the machine or the training does.
@@ -35,10 +36,13 @@ DRAWN = ("docs/pictures", "runs/seen")
 # What a full run of the command would take too long for, or has to read from elsewhere.
 MNIST = (f"--config.data.data_dir={ROOT.parent / 'shared' / 'tfds'}", "--config.epochs=0.02")
 SHORTER = {
+    "runs/lenet5": (*MNIST, "--config.schedule.warmup_epochs=0"),
     "runs/mnist_cnn": (*MNIST, "--config.report.every_steps=5"),
     "runs/wide": (*MNIST, "--config.schedule.warmup_epochs=0"),
     "runs/scenes": ("--config.epochs=1", "--config.data.examples=200"),
     "runs/four": ("--config.epochs=1",),
+    "runs/many": ("--config.epochs=1",),
+    "runs/rates": ("--config.epochs=1", "--trials=2"),
     "runs/photos": (
         "--config.model.name=lenet5",
         "--config.epochs=1",
@@ -55,10 +59,13 @@ def blocks(text, language):
 def commands(text):
     joined = "\n".join(blocks(text, "sh")).replace("\\\n", " ")
     lines = (line.partition("  #")[0].strip() for line in joined.splitlines())
-    return [line for line in lines if line and not line.startswith("source ")]
+    # A table has a command in each row; FILE is the user's own.
+    rows = re.findall(r"^\|.*\| `(python -m [^`]+)` \|$", text, re.MULTILINE)
+    rows = [row for row in rows if "FILE" not in row]
+    return [line for line in (*lines, *rows) if line and not line.startswith("source ")]
 
 
-COMMANDS = list(dict.fromkeys(commands(README) + commands(GUIDE)))
+COMMANDS = list(dict.fromkeys(commands(README) + commands(HOW_TO) + commands(GUIDE)))
 
 
 def is_long(line):
@@ -145,7 +152,9 @@ def test_the_readmes_python_runs():
     assert names["logits"].shape == (8, 10) and names["logits"].dtype == "float32"
 
 
-@pytest.mark.parametrize("document", ("README.md", "docs/guide.md", "CONTRIBUTING.md"))
+@pytest.mark.parametrize(
+    "document", ("README.md", "docs/how_to.md", "docs/guide.md", "CONTRIBUTING.md")
+)
 def test_a_document_names_files_that_exist(document):
     path = ROOT / document
     for target in re.findall(r"\]\(([^)#: ]+)\)", path.read_text()):
