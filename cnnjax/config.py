@@ -46,6 +46,21 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
     "augment": Field("", "of training images, in the step: 'crop(4)|flip'; see cnnjax.augment"),
     "freeze": Field("", "regular expression of layers that stay as they are: 'stem|stage[12].*'"),
     "deterministic": Field(False, "on a GPU: the same bits in every run of a seed, at some speed"),
+    "unfreeze": {
+        "after_epochs": Field(0.0, "when a second phase begins; 0: the whole run is one", 0),
+        "keep": Field("", "regular expression of layers that stay frozen then"),
+        "learning_rate": Field(1e-4, "the peak of the second phase", 0),
+    },
+    "init": {
+        "path": Field("", "where to start from: a workdir, its checkpoint, or a file of weights"),
+        "select": Field("", "of a workdir: last or best; of a file: which state dict, as in ema"),
+        "head": Field("auto", "auto: kept for the same classes", choices=("auto", "fresh", "kept")),
+        "take": Field("weights", "run: step and optimiser, too", choices=("weights", "run")),
+        "preprocessing": Field(
+            "source", "what says how pixels are normalised", choices=("source", "data")
+        ),
+        "sha256": Field("", "of what `path` holds; written by the run, checked where given"),
+    },
     "model": {
         "name": Field("lenet5", "a network in cnnjax.models.MODELS"),
         "dialect": Field("", "the source whose variant to take: keras, torch, timm, paper"),
@@ -98,6 +113,11 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
         "decay": Field(".*/kernel", "regular expression of the parameters that decay"),
         "clip_norm": Field(0.0, "largest norm of the whole gradient; 0 does not clip", 0),
         "accumulate": Field(1, "pieces a batch is computed in, to save memory", 1),
+        "rates": Field((), "of layers by pattern, over learning_rate: (('stem', 0.1),)"),
+        "layer_decay": Field(
+            1.0, "learning rate of a block over that of the next; the head has all of it", 0, 1
+        ),
+        "ema": Field(0.0, "share that a running average of weights keeps; 0: none", 0, 0.999999),
     },
     "schedule": {
         "name": Field(
@@ -242,7 +262,7 @@ def check_value(name: str, value: Any, field: Field) -> Any:
     if field.choices and value not in field.choices:
         raise InputError(f"config.{name} is {value!r}{nearest(value, field.choices)}")
     for number in value if isinstance(value, tuple) else (value,):
-        if isinstance(number, str | bool):
+        if isinstance(number, str | bool | tuple):
             continue
         if not (math.isfinite(number) and field.least <= number <= field.most):
             raise InputError(

@@ -25,7 +25,7 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 
 
 def located(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a checked config whose places of data are absolute; links stay links.
+    """Returns a checked config whose places on disk are absolute; links stay links.
 
     So a run finds its data from whatever folder it is evaluated or gone on with.
     """
@@ -34,4 +34,7 @@ def located(config: Mapping[str, Any]) -> dict[str, Any]:
         place = section.get(name)
         if place and isinstance(place, str) and "://" not in place:
             section[name] = os.path.abspath(expanded(place))
-    return {**config, "data": section}
+    result = {**config, "data": section}
+    if path := config.get("init", {}).get("path"):
+        result["init"] = {**config["init"], "path": os.path.abspath(expanded(path))}
+    return result

@@ -11,7 +11,7 @@ from cnnjax import compiler, data, parallel, tree
 from cnnjax.errors import InputError
 from cnnjax.train import partition, run
 from cnnjax.train import step as training
-from cnnjax.train.run import create_state
+from cnnjax.train.step import create_state
 from tests import tiny
 from tests.test_train_step import HYPER, SHAPE, TASK, Net, batches, optimizer, start
 

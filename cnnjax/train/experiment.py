@@ -17,7 +17,8 @@ from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.evaluation.evaluate import evaluator
 from cnnjax.evaluation.trained import build_module, preprocessing
-from cnnjax.train import optim, partition, programs
+from cnnjax.train import optim, phases, programs
+from cnnjax.train.phases import Phase
 from cnnjax.train.step import AUGMENT
 
 
@@ -25,7 +26,8 @@ from cnnjax.train.step import AUGMENT
 class Experiment:
     """A config with everything built from it.
 
-    `programs` are its own, or those of all runs that differ in values alone.
+    `programs` are its own, or those of all runs that differ in values alone. `phase`, of all
+    `phases`, is the one at hand; `steps` are those of the whole run.
     """
 
     config: Mapping[str, Any]
@@ -34,13 +36,31 @@ class Experiment:
     task: tasks.Task
     module: nn.Module
     augment: augment.Pipeline
-    preprocess: Callable[[jax.Array], jax.Array]
-    optimizer: Callable[[Mapping[str, Any], Any], optax.GradientTransformation]
-    share: Callable[[jax.Array], jax.Array]
+    preprocessing: images.Preprocessing
+    phase: Phase
+    phases: tuple[Phase, ...]
     hyper: dict[str, float]
     steps: int
     evaluate: Callable[[Mapping[str, Any], data.Split], dict[str, float]]
     programs: dict[Any, Any]
+
+    @property
+    def preprocess(self) -> Callable[[jax.Array], jax.Array]:
+        """From pixels in [0, 255] to the module's input."""
+        return partial(images.normalized, record=self.preprocessing)
+
+    @property
+    def optimizer(self) -> Callable[[Mapping[str, Any], Any], optax.GradientTransformation]:
+        return self.phase.optimizer
+
+    @property
+    def share(self) -> Callable[[Any], Any]:
+        return self.phase.share
+
+    def entered(self, phase: Phase) -> Experiment:
+        """Returns the experiment in one of its phases."""
+        hyper = self.hyper | {"learning_rate": phase.learning_rate}
+        return dataclasses.replace(self, phase=phase, hyper=hyper)
 
     def steps_of(self, epochs: float) -> float:
         """Returns epochs in steps, fractions included; 0 epochs stand for the whole run."""
@@ -55,12 +75,7 @@ def check_parts(config: Mapping[str, Any]) -> parallel.Mapper:
     """Checks every name and field that can be checked without data; returns the mapper."""
     check_task(config)
     module = build_module(config, outputs=2)
-    if config["freeze"]:
-        # Names do not depend on the size of images.
-        side = models.LARGE
-        partition.check(
-            "freeze", config["freeze"], models.variable_shapes(module, (side, side, 3))["params"]
-        )
+    phases.check(config, module)
     data.check(config["data"]["name"], **configuration.extra(config, "data"))
     optim.check(config["optimizer"]["name"], **configuration.extra(config, "optimizer"))
     if config["evaluate"]["select"] == "best" and not config["data"]["validation"]:
@@ -99,27 +114,26 @@ def check_task(config: Mapping[str, Any]) -> None:
 
 
 def prepare(
-    config: Mapping[str, Any], dataset: data.Dataset, mapper: parallel.Mapper
+    config: Mapping[str, Any],
+    dataset: data.Dataset,
+    mapper: parallel.Mapper,
+    record: images.Preprocessing | None = None,
 ) -> Experiment:
-    """Returns the Experiment; raises InputError where network, data and patterns do not fit."""
+    """Returns the Experiment; raises InputError where network, data and patterns do not fit.
+
+    `record` takes the place of what the config says of preprocessing.
+    """
     task = tasks.TASKS[tasks.name_of(config)]
     module = build_module(config, task.outputs(dataset.facts))
     models.check_input(module, dataset.shape)
-    section, schedule = config["optimizer"], dict(config["schedule"])
-    steps = round(config["epochs"] * len(dataset.train) / config["batch_size"])
+    section, per_epoch = config["optimizer"], len(dataset.train) / config["batch_size"]
+    steps = round(config["epochs"] * per_epoch)
     if config["epochs"] and not steps:
         raise InputError(
             f"{config['epochs']:g} epochs of {len(dataset.train)} examples are less than one step "
             f"of batch_size {config['batch_size']}"
         )
-    warmup = schedule.pop("warmup_epochs") * len(dataset.train) / config["batch_size"]
-    if steps and round(warmup) > steps:
-        print(
-            f"schedule.warmup_epochs={config['schedule']['warmup_epochs']:g} is longer than the "
-            f"run of {config['epochs']:g} epochs: the learning rate grows until its end."
-        )
-        warmup = steps
-    share = optim.schedule(steps=steps, warmup_steps=warmup, **schedule)
+    planned = phases.of(config, module, dataset.shape, per_epoch)
     hyper = {
         "learning_rate": section["learning_rate"],
         **{name: config[name] for name in task.values},
@@ -134,17 +148,7 @@ def prepare(
         )["params"]
         optim.check_pattern(params, section["decay"])
 
-    def optimizer(hyper: Mapping[str, Any], step: Any) -> optax.GradientTransformation:
-        return optim.optimizer(
-            section["name"],
-            hyper["learning_rate"] * share(step),
-            hyper.get("weight_decay", 0.0),
-            section["decay"],
-            section["clip_norm"],
-            **configuration.extra(config, "optimizer"),
-        )
-
-    record = preprocessing(config, dataset.shape, dataset.mean, dataset.std)
+    record = record or preprocessing(config, dataset.shape, dataset.mean, dataset.std)
     preprocess = partial(images.normalized, record=record)
     kept = programs.of(config, dataset, mapper, hyper)
     evaluate = programs.once(
@@ -153,7 +157,7 @@ def prepare(
         lambda: evaluator(task, module, preprocess, mapper, config["evaluate"]["batch_size"]),
     )
     return Experiment(
-        config, dataset, mapper, task, module, pipeline, preprocess, optimizer, share, hyper,
+        config, dataset, mapper, task, module, pipeline, record, planned[0], planned, hyper,
         steps, evaluate, kept,
     )  # fmt: skip
 

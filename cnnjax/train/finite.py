@@ -21,10 +21,10 @@ def accept(old: TrainState, new: TrainState, finite: jax.Array, patience: int) -
     take, skip = finite & ~standing, ~finite & ~standing
 
     def large(state: TrainState) -> Any:
-        return state.params, state.batch_stats, state.opt_state, state.totals
+        return state.params, state.batch_stats, state.opt_state, state.totals, state.average
 
     # A select of every leaf costs 4 % of mnist_cnn's step on a CPU, the condition 1 %.
-    params, batch_stats, opt_state, totals = lax.cond(
+    params, batch_stats, opt_state, totals, average = lax.cond(
         take, lambda old, new: new, lambda old, new: old, large(old), large(new)
     )
     recent = old.skipped["recent"]
@@ -40,4 +40,5 @@ def accept(old: TrainState, new: TrainState, finite: jax.Array, patience: int) -
             "row": jnp.where(take, 0, old.skipped["row"] + skip),
             "recent": jnp.where(skip, jnp.roll(recent, -1).at[-1].set(old.step), recent),
         },
+        average=average,
     )

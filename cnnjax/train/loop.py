@@ -39,13 +39,13 @@ def train(
     stop_requested: Callable[[], bool],
     judge: Callable[[int, Mapping[str, float]], None] | None = None,
 ) -> TrainState:
-    """Returns the state after the last step, or after the step at which a stop was requested.
+    """Returns the state after the phase's last step, or the step at which a stop was requested.
 
     Reports, validates and saves on the way; the returned state is saved, too.
     """
     config, mapper, dataset = experiment.config, experiment.mapper, experiment.dataset
     units = tasks.units(experiment.task)
-    step, steps, batch_size = int(state.step), experiment.steps, config["batch_size"]
+    step, steps, batch_size = int(state.step), experiment.phase.until, config["batch_size"]
     every = intervals(experiment)
     hyper = mapper.replicate({k: jnp.float32(v) for k, v in experiment.hyper.items()})
     with clock.section("data"):
@@ -54,7 +54,7 @@ def train(
         advance = {
             count: programs.once(
                 experiment.programs,
-                ("steps", count, len(supply.resident)),
+                ("steps", experiment.phase.number, count, len(supply.resident)),
                 partial(compiled_steps, experiment, supply, state, hyper, count),
             )
             for count in {1, supply.steps}
@@ -79,7 +79,7 @@ def train(
         ends = [math.ceil((step // interval + 1) * interval) for interval in every.values()]
         return supply.steps if step + supply.steps <= min(*ends, steps) else 1
 
-    with Log(workdir, step, steps, config["report"]["tensorboard"], units) as log:
+    with Log(workdir, step, experiment.steps, config["report"]["tensorboard"], units) as log:
         watch = Watch(experiment, workdir, log, state)
         while step < steps and not stopping():
             with clock.section("train"):
@@ -143,7 +143,8 @@ def compiled_steps(
         axis_name=parallel.AXIS,
         accumulate=config["optimizer"]["accumulate"],
         patience=config["nonfinite"]["patience"],
-        freeze=config["freeze"],
+        freeze=experiment.phase.freeze,
+        ema=config["optimizer"]["ema"],
     )
 
     def several(state, batches, hyper, *resident):

@@ -88,6 +88,7 @@ def optimizer(
     weight_decay: Scalar = 0.0,
     decay: str = ".*/kernel",
     clip_norm: float = 0.0,
+    factor: Callable[[str], float] | None = None,
     **options: Any,
 ) -> optax.GradientTransformation:
     """Returns the optimiser `name`.
@@ -97,6 +98,7 @@ def optimizer(
       weight_decay: strength; a Python 0 leaves decay out of the program.
       decay: regular expression of the names of the parameters that decay, matched in full.
       clip_norm: the gradient is scaled down to this norm when longer; 0 leaves it alone.
+      factor: from the name of a parameter to what its learning rate is multiplied by.
       options: the optimiser's own, as in its function here.
     """
     steps = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
@@ -108,7 +110,18 @@ def optimizer(
     steps += [*scaled, *decayed] if name in DECOUPLED else [*decayed, *scaled]
     if name == "lamb":
         steps += [optax.scale_by_trust_ratio()]
+    if factor is not None:
+        steps += [multiplied(factor)]
     return optax.chain(*steps, optax.scale(-learning_rate))
+
+
+def multiplied(factor: Callable[[str], float]) -> optax.GradientTransformation:
+    """Multiplies the update of every parameter by the factor of its name."""
+    return optax.stateless(
+        lambda updates, params: jax.tree.map(
+            lambda name, update: factor(name) * update, leaf_names(updates), updates
+        )
+    )
 
 
 def leaf_names(tree: Any) -> Any:

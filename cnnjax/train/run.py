@@ -10,19 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from cnnjax import caches, commands, compiler, data, history, paths, platform, tasks, tree
+from cnnjax import caches, commands, history, paths, platform, tasks, tree
 from cnnjax import config as configuration
 from cnnjax.errors import InputError
-from cnnjax.evaluation.trained import load_data, preprocessing
+from cnnjax.evaluation.trained import load_data
 from cnnjax.parallel import hosts
-from cnnjax.train import partition, programs, stop, watch
+from cnnjax.train import partition, start, stop
 from cnnjax.train.clock import Clock
+from cnnjax.train.course import Course
 from cnnjax.train.experiment import Experiment, check_parts, prepare
-from cnnjax.train.loop import train
-from cnnjax.train.state import TrainState, from_saved
-from cnnjax.train.step import create_state
+from cnnjax.train.state import TrainState
 from cnnjax.workdir import checkpoint, environment, files
 from cnnjax.workdir.checkpoint import Checkpoints
 from cnnjax.workdir.disk import full_disk_is_a_failure
@@ -60,6 +57,7 @@ def claimed(
 ) -> dict[str, Any]:
     """Is `run` of a checked config, while the process listens for signals."""
     mapper = check_parts(config)
+    config = hosts.from_first(partial(start.remembered, config, workdir))
     with full_disk_is_a_failure(workdir), contextlib.ExitStack() as claim:
         finished = hosts.from_first(partial(begin, config, workdir, claim))
         if finished is not None:
@@ -68,16 +66,20 @@ def claimed(
         clock, count = Clock(), caches.counter()
         clock.seconds["import"] = imports
         with clock.section("data"):
+            config, source = start.opened(config, workdir)
             dataset = hosts.one_then_all(partial(load_data, config))
         for note in dataset.notes:
             print(note)
-        experiment = prepare(config, dataset, mapper)
-        hosts.from_first(partial(record_start, config, dataset, workdir))
+        experiment = prepare(
+            config, dataset, mapper, start.preprocessing(config, dataset, source, workdir)
+        )
+        hosts.from_first(partial(record_start, experiment, workdir))
         check_shared(workdir)
         best = partial(tasks.score, experiment.task)
         stop_requested.begin()
         with Checkpoints(workdir, best, config["checkpoint"]["keep"]) as checkpoints:
-            state = trained(experiment, workdir, checkpoints, clock, stop_requested, judge)
+            course = Course(experiment, workdir, checkpoints, clock, stop_requested, judge)
+            state = course.run(source)
         if int(state.step) < experiment.steps:
             raise stop.Stopped(
                 f"Stopped at step {int(state.step)} of {experiment.steps}; all is saved. "
@@ -89,34 +91,6 @@ def claimed(
         print("Seconds: " + ", ".join(f"{k} {v:.1f}" for k, v in result["seconds"].items()))
         hosts.from_first(partial(files.write_json, workdir / files.RESULT, result))
         return result
-
-
-def trained(
-    experiment: Experiment,
-    workdir: Path,
-    checkpoints: Checkpoints,
-    clock: Clock,
-    stop_requested: Callable[[], bool],
-    judge: Callable[[int, Mapping[str, float]], None] | None = None,
-) -> TrainState:
-    """Trains from the newest good checkpoint on, and from there again where the config says so."""
-    retreating = False
-    while True:
-        state = resume(experiment, checkpoints, workdir)
-        step = int(state.step)
-        if retreating:
-            hosts.from_first(partial(files.add_retreat, workdir, step))
-        slower = watch.slowed(experiment, workdir, step)
-        if retreating:
-            print(f"Back at step {step}; the learning rate is {slower.hyper['learning_rate']:g}.")
-        else:
-            print(opening(experiment, state))
-        try:
-            return train(slower, state, workdir, checkpoints, clock, stop_requested, judge)
-        except watch.NotFinite:
-            if not watch.retreats(experiment, workdir):
-                raise
-            retreating = True
 
 
 def begin(
@@ -156,23 +130,9 @@ def closing(config: Mapping[str, Any], workdir: Path, result: Mapping[str, Any])
     )
 
 
-def opening(experiment: Experiment, state: TrainState) -> str:
-    """Returns the line that says what is about to be trained, on what."""
-    dataset, devices = experiment.dataset, experiment.mapper.mesh.devices
-    count = f"{partition.size(state.params):,} parameters"
-    if frozen := partition.size(partition.split(state.params, experiment.config["freeze"])[1]):
-        count += f" ({frozen:,} frozen)"
-    shape = "x".join(map(str, dataset.shape))
-    return (
-        f"{experiment.config['model']['name']}, {count}, on {dataset.name}: "
-        f"{len(dataset.train):,} images of {shape} to train, {len(dataset.validation):,} to "
-        f"validate, {len(dataset.test):,} to test; {experiment.steps:,} steps on "
-        f"{devices.size} x {devices.flat[0].device_kind}"
-    )
-
-
-def record_start(config: Mapping[str, Any], dataset: data.Dataset, workdir: Path) -> None:
+def record_start(experiment: Experiment, workdir: Path) -> None:
     """Writes down what is about to run; refuses data that are not those of the first start."""
+    config, dataset = experiment.config, experiment.dataset
     sizes = {s: len(getattr(dataset, s)) for s in ("train", "validation", "test")}
     facts = {
         "name": dataset.name,
@@ -181,9 +141,7 @@ def record_start(config: Mapping[str, Any], dataset: data.Dataset, workdir: Path
         "class_names": dataset.class_names,
         "mean": dataset.mean,
         "std": dataset.std,
-        "preprocessing": dataclasses.asdict(
-            preprocessing(config, dataset.shape, dataset.mean, dataset.std)
-        ),
+        "preprocessing": dataclasses.asdict(experiment.preprocessing),
     }
     if (workdir / files.DATASET).exists():
         before = files.read_json(workdir / files.DATASET)
@@ -194,12 +152,12 @@ def record_start(config: Mapping[str, Any], dataset: data.Dataset, workdir: Path
                 f"{dataset.name} is not what the run in {workdir} began with ({'; '.join(changed)})"
             )
     files.write_json(workdir / files.CONFIG, config)
-    record_environment(workdir)
+    record_environment(workdir, config)
     files.write_json(workdir / files.DATASET, facts)
 
 
-def record_environment(workdir: Path) -> None:
-    """Writes down what this start runs on; says where it is not what the last start ran on."""
+def record_environment(workdir: Path, config: Mapping[str, Any]) -> None:
+    """Writes down what this start runs on, and says where the last one did not run on the same."""
     path, now = workdir / files.ENVIRONMENT, environment.describe()
     before: Any = {}
     with contextlib.suppress(InputError):  # none yet, or a broken one, which is no reason to stop
@@ -207,7 +165,7 @@ def record_environment(workdir: Path) -> None:
     changed = environment.differences(before, now) if isinstance(before, dict) else []
     if changed:
         print(f"warning: not where the run began ({'; '.join(changed)}): its last bits may differ.")
-    files.write_json(path, now)
+    files.write_json(path, now | {"init": start.told(config)})
 
 
 def tell_missed(programs: Mapping[str, int], config: Mapping[str, Any], workdir: Path) -> None:
@@ -225,30 +183,6 @@ def check_shared(workdir: Path) -> None:
                 f"process {hosts.index()} does not see {workdir / files.CONFIG}, which the first "
                 "has written: a workdir must lie where every machine of a run can reach it"
             )
-
-
-def initial(experiment: Experiment) -> TrainState:
-    """Returns the state before the first step."""
-    task, facts = experiment.task, experiment.dataset.facts
-    optimizer = experiment.optimizer(experiment.hyper, 0)
-    freeze = experiment.config["freeze"]
-    create = partial(
-        create_state, experiment.module, optimizer, task=task, facts=facts, freeze=freeze
-    )
-    created = programs.once(experiment.programs, "create", partial(compiler.jit, create))
-    return experiment.mapper.replicate(created(jax.random.key(experiment.config["seed"])))
-
-
-def resume(experiment: Experiment, checkpoints: Checkpoints, workdir: Path) -> TrainState:
-    """Returns the state of the newest good checkpoint, or that before the first step."""
-    state = initial(experiment)
-    restored = checkpoints.restore(state.variables, state.saved())
-    if restored is not None:
-        step, variables, training = restored
-        state = from_saved(variables, training)
-        print(f"Resuming {workdir} at step {step} of {experiment.steps}.")
-    hosts.from_first(partial(files.trim_metrics, workdir, int(state.step)))
-    return state
 
 
 def score(experiment: Experiment, state: TrainState, workdir: Path, clock: Clock) -> dict[str, Any]:
@@ -271,5 +205,6 @@ def score(experiment: Experiment, state: TrainState, workdir: Path, clock: Clock
         "tested_step": step,
         "params": partition.size(variables["params"]),
         "params_sha256": tree.digest(variables["params"]),
+        **({"init": start.told(experiment.config)} if experiment.config["init"]["path"] else {}),
         "seconds": {name: round(value, 3) for name, value in clock.seconds.items()},
     }

@@ -26,6 +26,8 @@ class TrainState:
       skipped: of the steps whose loss or gradient was not finite, int32: `total`, how many in a
         `row` up to now, and the numbers of the `recent` ones, (RECENT,), the latest last, -1 before
         there were any.
+      average: running average of `params` and `batch_stats` by these names, which is then what is
+        evaluated; empty without.
     """
 
     step: jax.Array
@@ -35,11 +37,17 @@ class TrainState:
     key: jax.Array
     totals: dict[str, jax.Array]
     skipped: dict[str, jax.Array]
+    average: dict[str, Any] = flax.struct.field(default_factory=dict)
+
+    @property
+    def trained(self) -> dict[str, Any]:
+        """The variables that the next step starts from."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What `module.apply` takes."""
-        return {"params": self.params, "batch_stats": self.batch_stats}
+        """What `module.apply` takes to evaluate: the average where there is one."""
+        return self.average or self.trained
 
     def reported(self) -> TrainState:
         """Returns the state with its totals set back to zero."""
@@ -54,6 +62,7 @@ class TrainState:
             "key": jax.random.key_data(self.key),
             "totals": self.totals,
             "skipped": self.skipped,
+            **({"trained": self.trained} if self.average else {}),
         }
 
 
@@ -64,5 +73,17 @@ def none_skipped() -> dict[str, jax.Array]:
 
 def from_saved(variables: dict[str, Any], training: dict[str, Any]) -> TrainState:
     """Returns the state of a checkpoint's `variables` and `training`."""
-    key = jax.random.wrap_key_data(training["key"])
-    return TrainState(**variables, **{**training, "key": key})
+    rest = {**training, "key": jax.random.wrap_key_data(training["key"])}
+    if "trained" in rest:
+        return TrainState(**rest.pop("trained"), **rest, average=variables)
+    return TrainState(**variables, **rest)
+
+
+def averaged(average: Any, new: Any, step: jax.Array, keep: float) -> Any:
+    """Returns the average after a step, of which `step` counts those before.
+
+    It keeps less in the first steps, (1 + step) / (10 + step) at most, as TensorFlow's
+    ExponentialMovingAverage with a number of updates. Equal values stay as they are.
+    """
+    kept = jnp.minimum(keep, (1 + step) / (10 + step))
+    return jax.tree.map(lambda old, value: old + (1 - kept) * (value - old), average, new)

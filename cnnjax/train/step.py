@@ -19,7 +19,7 @@ from cnnjax.kernels import square_sum
 from cnnjax.parallel import mean, total, vary
 from cnnjax.train import partition
 from cnnjax.train.finite import accept
-from cnnjax.train.state import TrainState, none_skipped
+from cnnjax.train.state import TrainState, averaged, none_skipped
 
 Hyperparameters = Mapping[str, jax.Array]
 # Szegedy et al. 2015 (arXiv 1409.4842), section 5: the losses of auxiliary classifiers weigh 0.3.
@@ -38,13 +38,14 @@ def create_state(
     task: tasks.Task,
     facts: Facts,
     freeze: str = "",
+    ema: float = 0.0,
 ) -> TrainState:
     """Returns the state before the first step, for examples of such `facts`."""
     init_key, run_key = jax.random.split(key)
     images = jnp.zeros((1, *facts.shape))
     outputs, variables = module.init_with_output(init_key, images, train=False)
     params = variables["params"]
-    return TrainState(
+    state = TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         batch_stats=variables.get("batch_stats", {}),
@@ -53,6 +54,7 @@ def create_state(
         totals=no_totals(task, outputs, facts),
         skipped=none_skipped(),
     )
+    return state.replace(average=state.trained) if ema else state  # pyright: ignore
 
 
 def no_totals(task: tasks.Task, outputs: Any, facts: Facts) -> dict[str, jax.Array]:
@@ -81,6 +83,7 @@ def train_step(
     accumulate: int = 1,
     patience: int = 1,
     freeze: str = "",
+    ema: float = 0.0,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """Returns the next state and this step's metrics as sums with their count.
 
@@ -100,6 +103,7 @@ def train_step(
         averaged; BatchNorm normalises each piece by itself.
       patience: steps in a row that may be skipped because loss or gradient is not finite.
       freeze: pattern of the layers that stay as they are, see `partition`.
+      ema: share of the state's `average` that this step keeps; 0 for none.
     """
     rates: dict[str, Any] = {name: hyper[name] for name in hyper if hasattr(module, name)}
     module = module.clone(axis_name=axis_name, **rates)
@@ -170,6 +174,9 @@ def train_step(
         totals=jax.tree.map(jnp.add, state.totals, metrics),
         skipped=state.skipped,
     )
+    if ema:
+        average = averaged(state.average, taken.trained, state.step, ema)
+        taken = taken.replace(average=average)  # pyright: ignore[reportAttributeAccessIssue]
     finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm)
     return accept(state, taken, finite, patience), metrics | {"gradient_norm": norm}
 

@@ -108,15 +108,20 @@ class Checkpoints:
     def latest(self) -> int | None:
         return self.manager.latest_step()
 
-    def restore(self, variables: Any, training: Any) -> tuple[int, Any, Any] | None:
+    def restore(
+        self, variables: Any, training: Any, after: int = -1
+    ) -> tuple[int, Any, Any] | None:
         """Returns (step, variables, training) of the newest good checkpoint; None without any.
 
+        Those up to the step `after` are left alone: they hold another optimiser's state.
         A damaged one is named on standard error and set aside, and the next older one is used.
         Raises InputError, and moves nothing, where one is whole and cannot be used.
         """
         self.wait()
         templates = {"variables": variables, "training": training}
         for step in reversed(hosts.from_first(partial(steps, self.workdir))):
+            if step <= after:
+                break
             try:
                 items = read(self.workdir, step, templates)
             except DAMAGE as error:
