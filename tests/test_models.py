@@ -18,7 +18,8 @@ COUNTS = json.loads((Path(__file__).parent / "counts.json").read_text())
 DEEP = (
     *("densenet121", "densenet169", "densenet201", "inception_resnet_v2", "inception_v3"),
     *("nasnet_large", "nasnet_mobile", "resnet101", "resnet101_v2", "resnet110", "resnet152"),
-    *("resnet152_v2", "resnet56", "resnext101_32x8d", "vgg19", "vgg19_bn", "xception"),
+    *("resnet152_v2", "resnet56", "resnext101_32x8d", "unet", "unet_padded", "vgg19"),
+    *("vgg19_bn", "xception"),
 )
 LARGE = ("inception_resnet_v2", "inception_v3", "nasnet")  # even when thin
 TWINS = ("resnet_cifar B", "resnet_v2 timm", "resnext", "vgg")  # of others, but for a field

@@ -33,6 +33,8 @@ from cnnjax.models import (
     resnet_v2,
     squeezenet,
     tutorial,
+    unet,
+    unet_backbone,
     vgg,
     xception,
 )
@@ -57,11 +59,14 @@ FAMILIES = (
     vgg,
     xception,
 )
-MODELS: Table[Callable[..., nn.Module]] = Table("network", *(f.MODELS for f in FAMILIES))
+# What classifies no image as a whole, and is no backbone.
+BEYOND = (unet, unet_backbone)
+EVERY = (*FAMILIES, *BEYOND)
+MODELS: Table[Callable[..., nn.Module]] = Table("network", *(f.MODELS for f in EVERY))
 # name -> dialect -> the fields that turn the default into what a source ("keras", "torch" for
 # torchvision, "timm", "paper") calls by that name.
 DIALECTS: Table[Mapping[str, Mapping[str, Any]]] = Table(
-    "network", {name: getattr(f, "DIALECTS", {}) for f in FAMILIES for name in f.MODELS}
+    "network", {name: getattr(f, "DIALECTS", {}) for f in EVERY for name in f.MODELS}
 )
 HIDDEN = ("classes", "parent", "name", "axis_name")
 # Pixels per side that every network takes.
