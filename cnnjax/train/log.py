@@ -7,24 +7,39 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
 
 from cnnjax.parallel import hosts
 from cnnjax.tasks import shown
 from cnnjax.workdir import files
 
-COLUMNS = (
-    TextColumn("epoch {task.fields[epoch]}"),
-    BarColumn(),
-    MofNCompleteColumn(),
-    TextColumn("{task.fields[shown]}"),
-    TimeRemainingColumn(),
-)
+# Characters of the shortest bar, of the epoch, of the time that is left, and between all columns.
+LEAST_BAR, EPOCH, TIME, GAPS = 8, 10, 7, 4
+
+
+def columns() -> tuple[ProgressColumn, ...]:
+    """Returns the columns of the bar: one line, of which the bar takes what the others leave."""
+    one_line = Column(no_wrap=True)
+    return (
+        TextColumn("epoch {task.fields[epoch]}", table_column=one_line),
+        BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=LEAST_BAR)),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[shown]}", table_column=Column(no_wrap=True), markup=False),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+    )
 
 
 class Log:
@@ -42,7 +57,9 @@ class Log:
         self.file = open(file, "a", buffering=1)  # noqa: SIM115 - closed on exit
         self.events = Events(workdir, step) if tensorboard and hosts.first() else None
         self.console = Console(file=sys.stdout, highlight=False)
-        self.bar = Progress(*COLUMNS, console=self.console, disable=not self.console.is_terminal)
+        shown = self.console.is_terminal
+        self.bar = Progress(*columns(), console=self.console, disable=not shown, expand=True)
+        self.others = EPOCH + LEAST_BAR + 2 * len(str(steps)) + 1 + TIME + GAPS
         self.task = self.bar.add_task("train", total=steps, completed=step, epoch="0", shown="")
 
     def __enter__(self) -> Log:
@@ -68,7 +85,8 @@ class Log:
             for name, value in values.items():
                 self.events.scalar(f"{split}/{name}", value, step)
         if split == "train":
-            self.bar.update(self.task, shown=describe(values, self.units))
+            room = self.console.width - self.others
+            self.bar.update(self.task, shown=fitting(parts(values, self.units), room))
 
     def flush(self) -> None:
         """Hands all that was written to the system, so that it outlives this process."""
@@ -120,9 +138,24 @@ class Events:
 
 def describe(values: Mapping[str, float], units: Mapping[str, str]) -> str:
     """Returns "loss 0.0812  accuracy 97.51 %  12,345 images/s", of what is there and in `units`."""
-    parts = [f"loss {values['loss']:.4f}"] if "loss" in values else []
+    return "  ".join(parts(values, units))
+
+
+def fitting(words: Sequence[str], room: int) -> str:
+    """Returns as many of the first words as there is room for."""
+    found = ""
+    for word in words:
+        longer = f"{found}  {word}".strip()
+        if len(longer) > room:
+            break
+        found = longer
+    return found
+
+
+def parts(values: Mapping[str, float], units: Mapping[str, str]) -> list[str]:
+    found = [f"loss {values['loss']:.4f}"] if "loss" in values else []
     figures = (name for name in units if name in values and name != "loss")
-    parts += [f"{name.replace('_', ' ')} {shown(values[name], units[name])}" for name in figures]
+    found += [f"{name.replace('_', ' ')} {shown(values[name], units[name])}" for name in figures]
     if "images_per_second" in values:
-        parts.append(f"{values['images_per_second']:,.0f} images/s")
-    return "  ".join(parts)
+        found.append(f"{values['images_per_second']:,.0f} images/s")
+    return found
