@@ -13,9 +13,11 @@ FORMERLY = {"resnet50": "keras", "resnet101": "keras", "resnet152": "keras"}
 DECAYING = ("cosine", "one_cycle")
 # Fields that say where or how a run goes, not what it computes: they may change on resuming.
 CHANGEABLE = (
-    "data.data_dir", "data.manual_dir", "data.resident", "data.decoders", "parallel", "report",
-    "checkpoint", "evaluate.batch_size", "evaluate.every_epochs", "nonfinite.patience",
+    "data.data_dir", "data.manual_dir", "data.stream", "data.resident", "data.decoders", "parallel",
+    "report", "checkpoint", "evaluate.batch_size", "evaluate.every_epochs", "nonfinite.patience",
 )  # fmt: skip
+# Where the data lie: on resuming the same may lie elsewhere, and others are refused when read.
+MOVABLE = ("data.path",)
 
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     flat_old, flat_new = flatten(old), flatten(new)
     for name in sorted(flat_old.keys() | flat_new.keys()):
         before, after = flat_old.get(name, "(default)"), flat_new.get(name, "(default)")
-        free = any(name == c or name.startswith(c + ".") for c in CHANGEABLE)
+        free = any(name == c or name.startswith(c + ".") for c in (*CHANGEABLE, *MOVABLE))
         if before != after and not free:
             lines.append(f"{name}: {before!r}, now {after!r}")
     return lines

@@ -92,7 +92,7 @@ def key(
         if name in COMPILED:
             continue
         if field:
-            del static[section][field]
+            static[section].pop(field, None)
         else:
             del static[section]
     splits = {
