@@ -112,7 +112,7 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
         "weight_decay": Field(0.0, "added to the gradient; adamw and lamb decouple it", 0),
         "decay": Field(".*/kernel", "regular expression of the parameters that decay"),
         "clip_norm": Field(0.0, "largest norm of the whole gradient; 0 does not clip", 0),
-        "accumulate": Field(1, "pieces a batch is computed in, to save memory", 1),
+        "accumulate": Field(1, "pieces a batch is computed in: less memory on a GPU or TPU", 1),
         "rates": Field((), "of layers by pattern, over learning_rate: (('stem', 0.1),)"),
         "layer_decay": Field(
             1.0, "learning rate of a block over that of the next; the head has all of it", 0, 1

@@ -16,6 +16,7 @@ from typing import Any
 
 from absl import flags
 
+from cnnjax import paths
 from experiments import launch
 from experiments.benchmarks import contestants, works
 
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     from cnnjax.workdir import files
     from experiments.benchmarks import records, table
 
-    store = Path(OUTPUT.value)
+    store = paths.expanded(OUTPUT.value)
     stored = flags.FLAGS["output"].present or not QUICK.value
     if not store.parent.is_dir():
         return launch.refuse(f"--output: the folder {store.parent} does not exist")

@@ -13,11 +13,11 @@ import collections
 import dataclasses
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from cnnjax import paths
 from experiments import configuration, launch, printed
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     if SHEET.value:
         drawn = sheet.sheet(found, {one.name: one.file for one in seen})
         if drawn is not None:
-            sheet.write(Path(SHEET.value), drawn)
+            sheet.write(paths.expanded(SHEET.value), drawn)
     if JSON.value:
         print(json.dumps(record(folder, seen, found)))
     else:

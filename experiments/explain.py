@@ -14,6 +14,7 @@ from pathlib import Path
 
 from absl import flags
 
+from cnnjax import paths
 from experiments import launch, networks
 
 SHEETS = ("animation", "filters", "journey", "maps", "optimised", "patches", "triptych")
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         network,
         METHOD.value,
         pictures.subjects(network, [Path(a) for a in arguments], EXAMPLES.value, INVERT.value),
-        Path(OUTPUT.value),
+        paths.expanded(OUTPUT.value),
         layer=LAYER.value,
         asked=flags.FLAGS["class"].value,
         seed=SEED.value,

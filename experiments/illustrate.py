@@ -1,7 +1,7 @@
 """Draws the pictures of docs/guide.md.
 
 python -m experiments.illustrate                            those of the arithmetic
-python -m experiments.illustrate --workdir=runs/digits      those of a trained network, too
+python -m experiments.illustrate --workdir=runs/digits      that of a trained network
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ from pathlib import Path
 
 from absl import flags
 
+from cnnjax import output, paths
+from cnnjax.errors import InputError
 from experiments import launch
 
-OUT = flags.DEFINE_string("out", "docs/pictures", "Folder that the pictures go to.")
+OUT = flags.DEFINE_string(
+    "out", None, "Folder that the pictures go to: by default docs/pictures, or WORKDIR/pictures."
+)
 ONLY = flags.DEFINE_list("only", [], "Names of pictures; all that need no run by default.")
 WORKDIR = flags.DEFINE_string("workdir", None, "A run: draws its first filters, as learned.png.")
 
@@ -22,19 +26,26 @@ def main(arguments: Sequence[str]) -> int:
     launch.no_arguments(arguments)
     from cnnjax import illustration
 
-    folder = Path(OUT.value)
     names = ONLY.value or ([] if WORKDIR.value else illustration.PICTURES)
     figures = {name: illustration.PICTURES[name] for name in names}
+    folder = Path("docs/pictures")
     if WORKDIR.value:
         from cnnjax.illustration import learned
 
         workdir = launch.existing_workdir(WORKDIR.value)
+        folder = workdir / "pictures"
         figures["learned"] = lambda: learned.filters(workdir)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in figures.items():
-        file = folder / f"{name}.{'jpg' if name in illustration.PHOTOGRAPHIC else 'png'}"
-        save(draw(), file)
-        print(file)
+    folder = paths.expanded(OUT.value) if OUT.value else folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, draw in figures.items():
+            file = folder / f"{name}.{'jpg' if name in illustration.PHOTOGRAPHIC else 'png'}"
+            save(draw(), file)
+            print(file)
+    except OSError as error:
+        if output.lost(error):
+            raise
+        raise InputError(f"--out={folder} cannot be written: {error.strerror}") from None
     return 0
 
 

@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,14 +94,19 @@ def shortage(error: Exception) -> str | None:
         return f"not enough memory ({text})"
     if "RESOURCE_EXHAUSTED" in text:
         return (
-            "the memory of the device does not hold this: a smaller batch_size or a larger "
-            f"optimizer.accumulate may help ({text})"
+            "the memory of the device does not hold this: a smaller batch_size may help, and on a "
+            f"GPU or TPU a larger optimizer.accumulate ({text})"
         )
     return None
 
 
 def hush() -> None:
-    """Keeps Orbax's threads from printing what they make of an error: it reaches us anyway."""
+    """Keeps libraries from printing what reaches us anyway, or says nothing to whoever trains.
+
+    Orbax's threads tell of errors. Pillow tells of damaged EXIF blocks without the file's name, and
+    what it cannot read raises.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.get_absl_handler().addFilter(lambda record: "orbax" not in record.pathname)
     standard_logging.getLogger("asyncio").setLevel(standard_logging.CRITICAL)
     usual = sys.unraisablehook
@@ -120,11 +126,29 @@ def parse(arguments: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> l
             help.show(topic)
             sys.exit()
         return values(configuration.found(arguments))
+    except flags.UnrecognizedFlagError as error:
+        sys.exit(refuse(field_meant(error.flagname, values) or str(error).splitlines()[-1]))
     except flags.IllegalFlagValueError as error:
         sys.exit(refuse(section_meant(str(error)) or str(error).strip().splitlines()[-1]))
     except (flags.Error, InputError, AttributeError, KeyError, TypeError, ValueError) as error:
         lines = [line for line in str(error).strip().splitlines() if line.strip()]
         sys.exit(refuse(lines[-1] if lines else repr(error)))
+
+
+def field_meant(name: str, values: flags.FlagValues) -> str | None:
+    """Returns the sentence for --FIELD=VALUE where --config.FIELD=VALUE was meant."""
+    from cnnjax import config
+    from cnnjax.errors import ABBREVIATIONS
+
+    if "config" not in values:
+        return None
+    known = config.flatten(config.default().to_dict())
+    word = ABBREVIATIONS.get(name, name)
+    meant = [field for field in known if word in (field, field.rpartition(".")[2])]
+    if not meant:
+        return None
+    fields = ", ".join(f"--config.{field}" for field in meant)
+    return f"unknown flag --{name}; did you mean {fields}?"
 
 
 def section_meant(text: str) -> str | None:

@@ -38,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     from cnnjax.errors import InputError
     from cnnjax.evaluation import predict
     from cnnjax.images.examine import header
+    from cnnjax.paths import expanded
 
     network = networks.trained()
     files = [file for argument in arguments for file in files_of(argument)]
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     if OUTPUT.value:
         pictures = (predict.in_picture(network, file, found) for file, found in shown)
         paths = [file for file, _ in shown]
-        predict.write_pictures(Path(OUTPUT.value), paths, pictures, network.task)
+        predict.write_pictures(expanded(OUTPUT.value), paths, pictures, network.task)
     for error in unread:
         print(f"error: {error}", file=sys.stderr)
     if len(unread) == len(files):

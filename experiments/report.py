@@ -12,6 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
+from cnnjax import paths
 from experiments import launch
 
 SWEEP = flags.DEFINE_string("sweep", None, "Folder of a sweep.")
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
 
     # A report computes nothing, and leaves devices to those who do.
     jax.config.update("jax_platforms", "cpu")
-    return of_sweep(Path(SWEEP.value))
+    return of_sweep(paths.expanded(SWEEP.value))
 
 
 def of_sweep(folder: Path) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
+from cnnjax import paths
 from experiments import launch
 
 DEVICE = flags.DEFINE_string("device", None, "What the runs ran on, as the table should say it.")
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     from cnnjax.report import results
     from cnnjax.workdir import files
 
-    store, readme = Path(STORE.value), Path(README.value)
+    store, readme = paths.expanded(STORE.value), paths.expanded(README.value)
     stored = files.read_json(store, list) if store.exists() else []
     if arguments and not DEVICE.value:
         return launch.refuse("--device='...' is missing: what the runs ran on")
