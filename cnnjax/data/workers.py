@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -39,16 +38,13 @@ def each(function: Callable[[Item], Result], items: Sequence[Item], what: str) -
         console=Console(stderr=True),
         disable=not (what and sys.stderr.isatty()),
     )
-    with warnings.catch_warnings():
-        # Of damaged EXIF blocks, without the file's name; what cannot be read raises anyhow.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        try:
-            for item in items[:ahead]:
-                waiting.append(pool.submit(function, item))
-            for i in shown:
-                result = waiting.popleft().result()
-                if i + ahead < len(items):
-                    waiting.append(pool.submit(function, items[i + ahead]))
-                yield result
-        finally:
-            pool.shutdown(cancel_futures=True)
+    try:
+        for item in items[:ahead]:
+            waiting.append(pool.submit(function, item))
+        for i in shown:
+            result = waiting.popleft().result()
+            if i + ahead < len(items):
+                waiting.append(pool.submit(function, items[i + ahead]))
+            yield result
+    finally:
+        pool.shutdown(cancel_futures=True)

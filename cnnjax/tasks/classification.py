@@ -33,7 +33,7 @@ def findings(probabilities: np.ndarray, facts: Facts) -> list[Finding]:
 def draw(picture: Image.Image, probabilities: Any, facts: Facts) -> Image.Image:
     """Returns the picture with the likeliest class and its probability below."""
     best = findings(probabilities, facts)[0]
-    text = f"{best['class']} {best['probability']:.0%}".replace("%", " %")
+    text = f"{best['class']} {100 * best['probability']:.0f} %"
     size = max(12, picture.height // 12)
     left, _, right, _ = ImageDraw.Draw(picture).textbbox((0, 0), text, font_size=size)
     canvas = Image.new(
