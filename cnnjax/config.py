@@ -161,6 +161,7 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
     "evaluate": {
         "every_epochs": Field(1.0, "between validations; 0 only at the end", 0),
         "batch_size": Field(500, "examples per evaluation step, over all devices", 1, 10**5),
+        "patience": Field(0, "validations that are no better, until the run ends; 0: never", 0),
         "select": Field(
             "last",
             "checkpoint that is tested at the end: the last, or the best on validation",

@@ -9,7 +9,6 @@ import pytest
 
 from cnnjax import data, tasks, tree
 from cnnjax.evaluation import trained
-from cnnjax.sweep import life
 from cnnjax.train import log, run, watch
 from cnnjax.train.finite import accept
 from cnnjax.train.state import TrainState, none_skipped
@@ -164,7 +163,7 @@ def test_metrics_are_strict_json_whatever_the_figures(bad, tmp_path):
         {"step": 2, "split": "validation", "loss": None, "accuracy": 0.5},
         {"step": 4, "split": "validation", "loss": 0.25, "accuracy": 1.0},
     ]
-    first, second = life.validations(tmp_path)
+    first, second = files.validations(tmp_path)
     assert math.isnan(first["loss"]) and first["accuracy"] == 0.5 and second["loss"] == 0.25
     # As runs from before have it.
     assert math.isnan(files.read_report('{"loss": NaN}')["loss"])

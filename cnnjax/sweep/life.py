@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 import socket
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -231,26 +230,9 @@ def saved_steps(folder: Path, sweep: Sweep, number: int) -> int:
 
 def run_record(workdir: Path, seed: int, result: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what is kept of one run: its last validation, or that of the checkpoint tested."""
-    reports = validations(workdir)
+    reports = files.validations(workdir)
     tested = [r for r in reports if r["step"] == result.get("tested_step")]
     chosen = (tested or reports or [{}])[-1]
     kept = {name: result[name] for name in ("params_sha256", "params", "step") if name in result}
     figures = {k: v for k, v in chosen.items() if k not in ("step", "split")}
     return {"seed": seed, "validation": figures, **kept}
-
-
-def validations(workdir: Path) -> list[dict[str, Any]]:
-    """Returns the reports of validations in a workdir, in their order."""
-    path = workdir / files.METRICS
-    if not path.exists():
-        return []
-    found = []
-    for line in path.read_text().splitlines():
-        try:
-            report = files.read_report(line)
-        except ValueError:
-            print(f"{path} has a torn line, which is left out", file=sys.stderr)
-            continue
-        if report.get("split") == "validation":
-            found.append(report)
-    return found

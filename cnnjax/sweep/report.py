@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnjax.sweep import life, plan, record, show, storage, table
+from cnnjax.sweep import plan, record, show, storage, table
 from cnnjax.sweep.record import Sweep
 from cnnjax.sweep.statistics import interval
+from cnnjax.workdir import files
 
 BEST = 5
 Row = Mapping[str, Any]
@@ -104,7 +105,7 @@ def curves(folder: Path, sweep: Sweep, found: Sequence[Row]) -> list[dict[str, A
     lines = []
     for row in found:
         place = record.workdir(folder, sweep, row["number"], sweep.seed_numbers()[0])
-        reports = [r for r in life.validations(place) if sweep.metric in r]
+        reports = [r for r in files.validations(place) if sweep.metric in r]
         if reports:
             lines.append(
                 {

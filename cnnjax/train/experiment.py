@@ -17,7 +17,7 @@ from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.evaluation.evaluate import evaluator
 from cnnjax.evaluation.trained import build_module, preprocessing
-from cnnjax.train import optim, phases, programs
+from cnnjax.train import early, optim, phases, programs
 from cnnjax.train.phases import Phase
 from cnnjax.train.step import AUGMENT
 
@@ -80,6 +80,7 @@ def check_parts(config: Mapping[str, Any]) -> parallel.Mapper:
     optim.check(config["optimizer"]["name"], **configuration.extra(config, "optimizer"))
     if config["evaluate"]["select"] == "best" and not config["data"]["validation"]:
         raise InputError("evaluate.select=best needs a validation split: set data.validation")
+    early.check(config)
     mapper = parallel.mapper(config["parallel"]["mapper"], config["parallel"]["devices"])
     per_device = config["batch_size"] // mapper.devices
     if augment.pipeline(config["augment"]).mixes and per_device % 2:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from cnnjax import parallel, tasks
 from cnnjax.parallel import replicas
-from cnnjax.train import feed, programs
+from cnnjax.train import early, feed, programs
 from cnnjax.train.clock import Clock
 from cnnjax.train.experiment import Experiment
 from cnnjax.train.log import Log, describe
@@ -39,7 +39,9 @@ def train(
     stop_requested: Callable[[], bool],
     judge: Callable[[int, Mapping[str, float]], None] | None = None,
 ) -> TrainState:
-    """Returns the state after the phase's last step, or the step at which a stop was requested.
+    """Returns the state after the phase's last step, or after that at which it is to stop.
+
+    Because somebody has asked, or because the validations do not get better (`early`).
 
     Reports, validates and saves on the way; the returned state is saved, too.
     """
@@ -81,7 +83,8 @@ def train(
 
     with Log(workdir, step, experiment.steps, config["report"]["tensorboard"], units) as log:
         watch = Watch(experiment, workdir, log, state)
-        while step < steps and not stopping():
+        enough = early.over(config, experiment.task, workdir)
+        while step < steps and not enough and not stopping():
             with clock.section("train"):
                 count = next_count()
                 batches = supply.batches(step, count)
@@ -105,6 +108,7 @@ def train(
                     if judge is not None:
                         judge(step, validated)
                 log.line(summary(experiment, step, report, validated))
+                enough = bool(validated) and early.over(config, experiment.task, workdir)
             if due(every["checkpoint"]) or (validated and config["evaluate"]["select"] == "best"):
                 with clock.section("checkpoint"):
                     save(validated)

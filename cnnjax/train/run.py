@@ -15,7 +15,7 @@ from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.evaluation.trained import load_data
 from cnnjax.parallel import hosts
-from cnnjax.train import partition, start, stop
+from cnnjax.train import early, partition, start, stop
 from cnnjax.train.clock import Clock
 from cnnjax.train.course import Course
 from cnnjax.train.experiment import Experiment, check_parts, prepare
@@ -80,7 +80,10 @@ def claimed(
         with Checkpoints(workdir, best, config["checkpoint"]["keep"]) as checkpoints:
             course = Course(experiment, workdir, checkpoints, clock, stop_requested, judge)
             state = course.run(source)
-        if int(state.step) < experiment.steps:
+        if early.over(config, experiment.task, workdir):
+            patience = config["evaluate"]["patience"]
+            print(f"The last {patience} validations were no better: the run ends here.")
+        elif int(state.step) < experiment.steps:
             raise stop.Stopped(
                 f"Stopped at step {int(state.step)} of {experiment.steps}; all is saved. "
                 "The same command goes on from here."

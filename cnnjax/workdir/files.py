@@ -10,6 +10,7 @@ import fcntl
 import json
 import math
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -126,3 +127,20 @@ def report_step(line: str) -> float:
         return json.loads(line)["step"]
     except (ValueError, KeyError, TypeError):
         return float("inf")
+
+
+def validations(workdir: Path) -> list[dict[str, Any]]:
+    """Returns the reports of validations in a workdir, in their order."""
+    path = workdir / METRICS
+    if not path.exists():
+        return []
+    found = []
+    for line in path.read_text().splitlines():
+        try:
+            report = read_report(line)
+        except ValueError:
+            print(f"{path} has a torn line, which is left out", file=sys.stderr)
+            continue
+        if report.get("split") == "validation":
+            found.append(report)
+    return found
