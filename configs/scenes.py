@@ -8,17 +8,35 @@ on two CPU cores that others used, too, and 480 s where more of them did.
 """
 
 from cnnjax.config import default, parse
+from cnnjax.registry import Table
 
 
 def get_config(text=None):
-    arguments = parse(text, task="localization")
+    task = parse(text, task="localization").task
     config = default()
-    config.task, config.data.name, config.data.validation = arguments.task, "scenes", 0.05
+    config.task, config.data.name, config.data.validation = task, "scenes", 0.05
+    config.schedule.name, config.schedule.warmup_epochs = "cosine", 1.0
+    config.evaluate.every_epochs, config.checkpoint.every_epochs = 5.0, 10.0
+    Table("scenes for the task", localization=localization, detection=detection)[task](config)
+    return config
+
+
+def localization(config):
     config.model.name, config.model.padding = "first_convnet", "same"
     config.model.blocks = ((24,), (48,), (64,), (96,))
     config.model.pool_last, config.model.units = True, (192,)
     config.epochs, config.batch_size = 30.0, 64
     config.optimizer.learning_rate = 2e-3
-    config.schedule.name, config.schedule.warmup_epochs = "cosine", 1.0
-    config.evaluate.every_epochs, config.checkpoint.every_epochs = 5.0, 10.0
-    return config
+
+
+def detection(config):
+    config.data.size = 64
+    config.model.name, config.model.backbone = "fcos", "resnet18"
+    config.model.backbone_stem_kernel, config.model.backbone_stem_pool = 3, False
+    config.model.backbone_width, config.model.backbone_blocks = 16, (1, 1, 1, 1)
+    config.model.finest, config.model.levels, config.model.reach = 4, 3, 4.0
+    config.model.features, config.model.depth = 48, 1
+    config.epochs, config.batch_size = 6.0, 32
+    config.evaluate.every_epochs, config.evaluate.batch_size = 2.0, 250
+    config.optimizer.name, config.optimizer.weight_decay = "adamw", 1e-4
+    config.optimizer.learning_rate = 3e-3

@@ -2,10 +2,13 @@
 
     python -m experiments.torture --minutes=5
     python -m experiments.torture --minutes=5 --task=localization
+    python -m experiments.torture --minutes=5 --task=detection
 
 The data sets are the project's own with one target that is none, for which the loss of its batches
 is not a number. A config file may bring a data set of its own in this way.
 """
+
+from functools import partial
 
 import numpy as np
 
@@ -20,9 +23,10 @@ SPOILED = Table(
     "task to torture",
     classification=(synthetic, "label", 255),
     localization=(scenes, "box", np.nan),
+    detection=(partial(scenes, "detection"), "boxes", np.nan),
 )
 # Pixels per side: scenes have no room for a digit below 24.
-SIZES = {"classification": 10, "localization": 24}
+SIZES = {"classification": 10, "localization": 24, "detection": 24}
 
 
 def poisoned(task: str = "classification", examples: int = 200, size: int = 10) -> Source:
@@ -45,8 +49,14 @@ def get_config(text=None):
     config = default()
     config.task, config.data.size = task, SIZES[task]
     config.epochs, config.batch_size = 40.0, 10
-    config.model.name, config.model.kernel = "lenet5", 3
-    config.model.features, config.model.units = (4, 8), (16,)
+    if task == "detection":
+        config.model.name, config.model.backbone = "fcos", "resnet20"
+        config.model.backbone_blocks, config.model.backbone_width = 1, 4
+        config.model.finest, config.model.levels = 2, 2
+        config.model.features, config.model.depth = 8, 1
+    else:
+        config.model.name, config.model.kernel = "lenet5", 3
+        config.model.features, config.model.units = (4, 8), (16,)
     config.data.name, config.data.validation = "poisoned", 0.2
     config.optimizer.name = "momentum"
     config.optimizer.learning_rate = 0.02

@@ -12,7 +12,7 @@ from absl import flags
 
 from cnnjax import paths
 from cnnjax.errors import InputError
-from experiments import launch, networks, processes
+from experiments import launch, networks, printed, processes
 
 SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to evaluate on.")
 DATA = flags.DEFINE_string("data", None, "With --weights: a data set's name, or a folder's path.")
@@ -26,12 +26,12 @@ def main(arguments: Sequence[str]) -> int:
     if DATA_DIR.value and not paths.expanded(DATA_DIR.value).is_dir():
         raise InputError(f"--data_dir={DATA_DIR.value} is no folder: give the one of the TFDS sets")
     processes.join()
-    from rich.console import Console
     from rich.table import Table
 
     from cnnjax import parallel, tasks
+    from cnnjax.data.folders import printable
     from cnnjax.evaluation import trained
-    from cnnjax.evaluation.evaluate import evaluator
+    from cnnjax.evaluation.evaluate import summer
     from cnnjax.workdir import files
 
     network = networks.trained()
@@ -44,13 +44,19 @@ def main(arguments: Sequence[str]) -> int:
     trained.check_data(network, dataset)
     split = getattr(dataset, SPLIT.value)
     mapper = parallel.mapper()
-    evaluate = evaluator(network.task, network.module, network.preprocess, mapper, BATCH_SIZE.value)
-    result = evaluate(mapper.replicate(network.variables), split)
-    if not result:
+    summed = summer(network.task, network.module, network.preprocess, mapper, BATCH_SIZE.value)
+    values = summed(mapper.replicate(network.variables), split)
+    if not values:
         return launch.refuse(f"the {SPLIT.value} split of this run has no examples")
-    result = {"split": SPLIT.value, "step": network.step, **result}
+    result = {
+        "split": SPLIT.value,
+        "step": network.step,
+        **tasks.report(network.task, values, gathered=True),
+        "examples": int(values["count"]),
+    }
+    classes = tasks.of_classes(network.task, values, network.facts)
     if JSON.value:
-        print(files.as_json(result))
+        print(files.as_json(result | ({"classes": classes} if classes else {})))
         return 0
     units = tasks.units(network.task)
     loss = f"loss ({units.pop('loss')})".replace(" ()", "")
@@ -62,7 +68,14 @@ def main(arguments: Sequence[str]) -> int:
         f"{result['loss']:.5f}",
         *(tasks.shown(result[name], unit) for name, unit in units.items()),
     )
-    Console().print(table)
+    printed.console().print(table)
+    if classes:
+        figures = network.task.per_class
+        table = Table("class", *(name.replace("_", " ") for name in figures))
+        for name, found in classes.items():
+            cells = (tasks.shown(found[f], figures[f].unit) for f in figures)
+            table.add_row(printable(name), *cells)
+        printed.console().print(table)
     return 0
 
 

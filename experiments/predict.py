@@ -21,7 +21,9 @@ from absl import flags
 
 from experiments import launch, networks, printed
 
-TOP = flags.DEFINE_integer("top", 3, "Classes or other findings to print per image.", 1)
+TOP = flags.DEFINE_integer(
+    "top", None, "Findings to print per image, instead of 3 classes, or all objects.", 1
+)
 INVERT = flags.DEFINE_bool(
     "invert", False, "Invert the images: for dark digits on light paper, as MNIST has it reversed."
 )
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
                 shown.append((file, found))
             _, height, width = header(file)
             found, facts = predict.placed(network, found, height, width)
-            yield file, network.task.findings(found, facts)[: TOP.value]
+            yield file, network.task.findings(found, facts)[: TOP.value or network.task.top]
 
     show(answers(), network.task)
     if OUTPUT.value:

@@ -131,7 +131,12 @@ def test_a_figure_says_which_way_is_better_and_nan_is_worst(higher, worst_first)
 
 
 @pytest.mark.parametrize(
-    ("task", "spoiled"), [("classification", "label"), ("localization", "box")]
+    ("task", "spoiled"),
+    [
+        ("classification", "label"),
+        ("localization", "box"),
+        pytest.param("detection", "boxes", marks=pytest.mark.slow),
+    ],
 )
 def test_what_is_tortured_resumes_past_a_target_that_is_none(task, spoiled, tmp_path, monkeypatch):
     from configs import torture

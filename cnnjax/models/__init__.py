@@ -21,6 +21,7 @@ from cnnjax.models import (
     alexnet,
     backbones,
     densenet,
+    fcos,
     googlenet,
     inception_resnet_v2,
     inception_v3,
@@ -60,7 +61,7 @@ FAMILIES = (
     xception,
 )
 # What classifies no image as a whole, and is no backbone.
-BEYOND = (unet, unet_backbone)
+BEYOND = (fcos, unet, unet_backbone)
 EVERY = (*FAMILIES, *BEYOND)
 MODELS: Table[Callable[..., nn.Module]] = Table("network", *(f.MODELS for f in EVERY))
 # name -> dialect -> the fields that turn the default into what a source ("keras", "torch" for

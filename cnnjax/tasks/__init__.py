@@ -11,7 +11,7 @@ from typing import Any
 
 from cnnjax import data
 from cnnjax.registry import Table
-from cnnjax.tasks import classification, localization
+from cnnjax.tasks import classification, detection, localization
 from cnnjax.tasks.task import (
     Figure,
     Gathers,
@@ -20,6 +20,7 @@ from cnnjax.tasks.task import (
     View,
     check_targets,
     more_is_better,
+    of_classes,
     report,
     score,
     shown,
@@ -29,12 +30,13 @@ from cnnjax.tasks.task import (
 
 __all__ = [
     "TASKS", "Figure", "Gathers", "Target", "Task", "View", "check_targets", "more_is_better",
-    "name_of", "report", "resolved", "score", "shown", "sums", "units",
+    "name_of", "of_classes", "report", "resolved", "score", "shown", "sums", "units",
 ]  # fmt: skip
 
 TASKS: Table[Task] = Table(
     "task",
     classification=classification.TASK,
+    detection=detection.TASK,
     localization=localization.TASK,
 )
 

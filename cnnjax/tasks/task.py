@@ -103,6 +103,7 @@ class Task:
       findings: from a placed prediction and the facts, with the shape of the picture, to what was
         found there, the surest first: values for JSON by name, places in pixels.
       finds: what JSON calls the list of findings.
+      top: how many of them are told of a picture unless people say otherwise.
       columns: name -> unit of what of a finding is printed for people.
       draw: from a picture, a placed prediction and its facts to a picture that shows both.
       loss_unit: of the loss.
@@ -129,6 +130,7 @@ class Task:
     place: Callable[[Any, View], Any] = anywhere
     gathers: Gathers | None = None
     per_class: Mapping[str, Figure] = dataclasses.field(default_factory=dict)
+    top: int = 3
     loss_unit: str = ""
     values: tuple[str, ...] = ()
     mixes: tuple[str, ...] = ()
@@ -170,6 +172,13 @@ def report(task: Task, sums: Mapping[str, Any], gathered: bool = False) -> dict[
 def more_is_better(task: Task, name: str) -> bool:
     """Returns whether more of the loss or a figure is better."""
     return name != "loss" and task.figures[name].higher
+
+
+def of_classes(task: Task, values: Mapping[str, Any], facts: Facts) -> dict[str, dict[str, float]]:
+    """Returns the figures of each class by name; empty where the task has none."""
+    found = {name: np.asarray(figure.of(values)) for name, figure in task.per_class.items()}
+    names = facts.class_names if found else ()
+    return {c: {name: float(x[i]) for name, x in found.items()} for i, c in enumerate(names)}
 
 
 def score(task: Task, reported: Mapping[str, float]) -> float:

@@ -74,11 +74,18 @@ def shapes_of(name: str, classes: int = CLASSES) -> dict[str, tuple[int, ...]]:
 
 
 def logits(name: str) -> np.ndarray:
-    """Returns the logits of two images of noise, (2, CLASSES); of pixels those of a few."""
+    """Returns the logits of two images of noise, (2, CLASSES).
+
+    Of pixels those of a few; of a detector a part of all that it says.
+    """
     module = network(name)
     images = noise(name, (2, *image_shape(name)))
     with jax.default_matmul_precision("highest"):
-        found = np.asarray(jax.jit(module.apply)(weights(shapes_of(name)), images))
+        found = jax.jit(module.apply)(weights(shapes_of(name)), images)
+    if isinstance(found, dict):
+        said = (found[key] for key in ("logits", "distances", "centredness"))
+        return np.concatenate([np.reshape(x, (len(x), -1))[:, ::8] for x in said], axis=1)
+    found = np.asarray(found)
     return found if found.ndim == 2 else found[:, ::8, ::8].reshape(len(found), -1)
 
 
