@@ -35,6 +35,12 @@ PRUNER = flags.DEFINE_string("pruner", "none", "asha, hyperband or none: what st
 METRIC = flags.DEFINE_string(
     "metric", "", "What of the validation decides: loss, or a figure; the task's own by default."
 )
+POPULATIONS = flags.DEFINE_integer(
+    "populations",
+    0,
+    "Members that train side by side, the worst taking over from the best (PBT).",
+    0,
+)
 DRAW = flags.DEFINE_integer("draw", 0, "Seed of the sampler.", 0)
 STORAGE = flags.DEFINE_string(
     "storage", "", "postgresql://USER@HOST/DATABASE for many machines; else a journal in --workdir."
@@ -53,8 +59,9 @@ def main(arguments: Sequence[str]) -> int:
     folder = paths.expanded(WORKDIR.value)
     if WORKER.value:
         return work(folder)
-    # Checking shapes takes no device; those are for the workers.
-    jax.config.update("jax_platforms", "cpu")
+    if not is_population(folder):
+        # Checking shapes takes no device; those are for the workers.
+        jax.config.update("jax_platforms", "cpu")
     from cnnjax.errors import Failure
     from cnnjax.sweep import table, worker
 
@@ -64,10 +71,19 @@ def main(arguments: Sequence[str]) -> int:
             found = table.write(folder, sweep, kept)
             print(f"{folder / 'trials.jsonl'}: {len(found)} trials")
             return 0
-        return watched(folder, sweep, kept)
+        return (side_by_side if sweep.population else watched)(folder, sweep, kept)
     except Failure as error:
         print(f"error: {error}", file=sys.stderr)
         return launch.FAILED
+
+
+def is_population(folder: Path) -> bool:
+    """Returns whether the flags ask for a population, or the folder holds one."""
+    from cnnjax.sweep import record
+    from cnnjax.workdir import files
+
+    path = folder / record.SWEEP
+    return bool(POPULATIONS.value or (path.exists() and files.read_json(path).get("population")))
 
 
 def asked(folder: Path):
@@ -90,6 +106,7 @@ def asked(folder: Path):
     return record.Sweep(
         config, found, SEEDS.value, SAMPLER.value, PRUNER.value, metric, DRAW.value,
         STORAGE.value, trials=TRIALS.value or 0, command=of_the_config(),
+        population=POPULATIONS.value,
     )  # fmt: skip
 
 
@@ -102,7 +119,7 @@ def refuse_unheard() -> None:
     """Refuses what says what a sweep is where it is the one of the folder."""
     from cnnjax.errors import InputError
 
-    holders = (SEEDS, SAMPLER, PRUNER, METRIC, DRAW, WIDEN)
+    holders = (SEEDS, SAMPLER, PRUNER, METRIC, DRAW, WIDEN, POPULATIONS)
     given = [f"--{holder.name}" for holder in holders if holder.present]
     if given := [*(a.partition("=")[0] for a in of_the_config()), *given]:
         raise InputError(
@@ -114,7 +131,7 @@ def refuse_unheard() -> None:
 def work(folder: Path) -> int:
     """Runs trials until there are none, or the process that started this one is gone."""
     from cnnjax import compiler
-    from cnnjax.errors import Failure
+    from cnnjax.errors import Failure, InputError
     from cnnjax.sweep import record, storage, worker
     from cnnjax.train import stop
     from cnnjax.workdir import files
@@ -132,6 +149,8 @@ def work(folder: Path) -> int:
 
     try:
         sweep = record.load(folder, STORAGE.value)
+        if sweep.population:
+            raise InputError(f"{folder} holds a population, which one process trains")
         worker.work(folder, sweep, storage.opened(folder, sweep.storage), sweep.trials, go_on)
     except stop.Stopped as stopped:
         print(stopped)
@@ -140,6 +159,32 @@ def work(folder: Path) -> int:
         print(f"error: {error}", file=sys.stderr)
         return launch.FAILED
     return 0 if go_on() else stop.STOPPED
+
+
+def side_by_side(folder: Path, sweep, kept) -> int:
+    """Trains a population in this process, and says which member is best."""
+    from rich.console import Console
+
+    from cnnjax.sweep import population, record, show, table
+    from cnnjax.train import stop
+
+    try:
+        with stop.requests() as stop_requested:
+            population.train(folder, sweep, kept, stop_requested)
+    except stop.Stopped as stopped:
+        table.write(folder, sweep, kept)
+        print(f"{stopped} The same command goes on from here.")
+        return stop.STOPPED
+    found = table.write(folder, sweep, kept)
+    Console(markup=False, emoji=False, highlight=False).print(
+        show.best_table(folder, sweep, found, sweep.trials, 0)
+    )
+    for row in table.ranked(sweep, found)[:1]:
+        place = folder / record.TRIALS / f"{row['number']}"
+        print(f"Best: member {row['number']}, {sweep.metric} {show.figure(sweep, row['value'])}. "
+              f"Its values changed on the way: {folder / 'trials.jsonl'} has the schedule.\n"
+              f"To use it: python -m experiments.evaluate --workdir={place}")  # fmt: skip
+    return 0
 
 
 def watched(folder: Path, sweep, kept) -> int:

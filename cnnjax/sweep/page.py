@@ -71,7 +71,9 @@ def html(
         f"{sweep.seeds} {'seed' if sweep.seeds == 1 else 'seeds'} per point",
         best=best[0] if best else None,
         best_figure=report.over_seeds(sweep, best[0]) if best else "",
-        command=show.command(sweep, best[0]["values"], "runs/best") if best else "",
+        command=show.command(sweep, best[0]["values"], "runs/best")
+        if best and not sweep.population
+        else "",
         drawings=drawings,
         metric=sweep.metric,
         fields=[d.field for d in sweep.space.dimensions],

@@ -22,7 +22,7 @@ from cnnjax.sweep.space import Point, Space
 
 # Names of a trial's attributes in the storage.
 STATE, REASON, REPEATS, RUNS, BEGUN, STEPS = "state", "reason", "repeats", "runs", "begun", "steps"
-WORKER, SECONDS = "worker", "seconds"
+WORKER, SECONDS, SCHEDULE = "worker", "seconds", "schedule"
 PLANNED, RUNNING, DONE, PRUNED, FAILED, INFEASIBLE = (
     "planned", "running", "done", "pruned", "failed", "infeasible"
 )  # fmt: skip

@@ -36,6 +36,8 @@ class Sweep:
       study: the name that the sweep has in its storage.
       trials: how many were asked for last; 0 for as many as before, or usual.
       command: the flags that make the config.
+      population: members that train side by side, and take over from each other; 0 for trials
+        that know nothing of each other.
     """
 
     config: dict[str, Any]
@@ -49,6 +51,7 @@ class Sweep:
     study: str = ""
     trials: int = 0
     command: tuple[str, ...] = ()
+    population: int = 0
 
     @property
     def task(self) -> tasks.Task:
@@ -106,6 +109,7 @@ def stored(sweep: Sweep) -> dict[str, Any]:
         "study": sweep.study,
         "trials": sweep.trials,
         "command": sweep.command,
+        "population": sweep.population,
     }
 
 
@@ -169,7 +173,9 @@ def begin(folder: Path, sweep: Sweep, widen: bool = False) -> tuple[Sweep, Sweep
 
 
 def usual(sweep: Sweep) -> int:
-    """Returns how many trials a sweep has where nobody says: all of a grid."""
+    """Returns how many trials a sweep has where nobody says: all of a grid, or of a population."""
+    if sweep.population:
+        return sweep.population
     return int(sweep.space.size) if sweep.sampler == "grid" else 20
 
 
@@ -182,7 +188,7 @@ def differences(before: Sweep, now: Sweep, widen: bool) -> list[str]:
     old, new = (s.config["evaluate"]["every_epochs"] for s in (before, now))
     if counted and old != new:
         found.append(f"evaluate.every_epochs: {old}, now {new}")
-    for name in ("seeds", "sampler", "pruner", "metric", "draw"):
+    for name in ("seeds", "sampler", "pruner", "metric", "draw", "population"):
         old, new = getattr(before, name), getattr(now, name)
         if old != new:
             found.append(f"{name}: {old}, now {new}")

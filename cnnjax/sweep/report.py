@@ -26,6 +26,8 @@ def importance(sweep: Sweep, kept: Any) -> dict[str, float]:
     """
     from optuna import importance as known
 
+    if sweep.population:
+        return {}  # What they began with is not what they were trained with.
     study = storage.study(sweep, kept)
     done = [t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
     if len(done) < 4 or len({t.value for t in done}) < 2:
@@ -54,7 +56,7 @@ def text(folder: Path, sweep: Sweep, found: Sequence[Row], shares: Mapping[str, 
         lines.append(
             f"  trial {row['number']:>4}  {over_seeds(sweep, row)}  {show.short(row['values'])}"
         )
-    if best:
+    if best and not sweep.population:
         lines += [
             "",
             "To train the best:",

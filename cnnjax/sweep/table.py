@@ -46,6 +46,10 @@ def row(sweep: Sweep, trial: Any, trials: Sequence[Any]) -> dict[str, Any]:
         "begun": len(notes.get(plan.BEGUN, [])),
         "curve": [[k, v] for k, v in sorted(trial.intermediate_values.items())],
     }
+    if plan.SCHEDULE in notes:
+        # Of a member of a population: what its weights were trained with, and with what at last.
+        found[plan.SCHEDULE] = notes[plan.SCHEDULE]
+        found["values"] = notes[plan.SCHEDULE][-1]["values"]
     if plan.REASON in notes:
         found["reason"] = notes[plan.REASON]
     return found

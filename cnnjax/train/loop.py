@@ -129,12 +129,18 @@ def intervals(experiment: Experiment) -> dict[str, float]:
 
 
 def compiled_steps(
-    experiment: Experiment, supply: feed.Feed, state: TrainState, hyper: Any, count: int
+    experiment: Experiment,
+    supply: feed.Feed,
+    state: TrainState,
+    hyper: Any,
+    count: int,
+    together: bool = False,
 ) -> Callable[..., Any]:
     """Returns `count` training steps in one program, compiled for the shapes at hand.
 
     It takes the state, the batches, the hyperparameters and the resident data, if any, and returns
-    the state and the metrics after the last step.
+    the state and the metrics after the last step. `together`, the leaves of the state and of the
+    hyperparameters have one dimension more in front, of several runs that share their batches.
     """
     config, mapper = experiment.config, experiment.mapper
     step = partial(
@@ -153,7 +159,10 @@ def compiled_steps(
 
     def several(state, batches, hyper, *resident):
         def one(state, batch):
-            return step(state, feed.chosen(batch, *resident), hyper)
+            examples = feed.chosen(batch, *resident)
+            if together:
+                return jax.vmap(step, (0, None, 0))(state, examples, hyper)
+            return step(state, examples, hyper)
 
         # Without a scan: a convolution inside of one is slow on XLA:CPU.
         if count == 1:
