@@ -8,7 +8,7 @@ from scipy import ndimage
 from cnnjax import config as configuration
 from cnnjax.evaluation.trained import load
 from cnnjax.sweep import measures
-from cnnjax.train import run
+from cnnjax.train import course, run
 from cnnjax.train.experiment import check_parts, prepare
 from tests import tiny
 
@@ -58,7 +58,7 @@ def test_norms_of_gradients_are_those_of_small_differences(workdir):
     assert list(norms) == [1.0, 2.0, 3.0, 4.0]
     config = configuration.check(tiny.config(epochs=1.0))
     experiment = prepare(config, measures.data_of(workdir), check_parts(config))
-    loss, params = jax.jit(measures.loss_of(experiment)), run.initial(experiment).params
+    loss, params = jax.jit(measures.loss_of(experiment)), course.initial(experiment).params
     gradients = jax.grad(loss)(params)
     for name, norm in zip(("c1", "c3", "f5", "head"), norms.values(), strict=True):
         size = 1e-2 / norm**2

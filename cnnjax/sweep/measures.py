@@ -17,7 +17,7 @@ from cnnjax.evaluation import trained
 from cnnjax.evaluation.evaluate import evaluator
 from cnnjax.structure import layers
 from cnnjax.sweep import worker
-from cnnjax.train import run
+from cnnjax.train import course
 from cnnjax.train.experiment import Experiment, prepare
 from cnnjax.workdir import files
 
@@ -78,7 +78,7 @@ def gradient_norms(workdir: Path) -> dict[float, float]:
     mapper = parallel.mapper("jit", 1)
     experiment = prepare(config, worker.data_of(config), mapper)
     gradients = compiler.jit(jax.grad(loss_of(experiment)), mapper.platform)(
-        run.initial(experiment).params
+        course.initial(experiment).params
     )
     traced = layers.trace(experiment.module, experiment.dataset.shape).layers
     names = dict.fromkeys(layer.name for layer in traced if layer.trainable)
