@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from cnnjax import parallel
+from cnnjax import parallel, threefry
 from cnnjax.errors import InputError
-from cnnjax.kernels import threefry
 from cnnjax.layers import Dropout, dropout
 from tests.gradients import UNOPTIMISED
 from tests.test_train_step import HYPER, Net, batches, compile_step, start

@@ -12,6 +12,7 @@ LEVELS = {
     "registry": 0, "errors": 0, "fields": 0, "config": 0, "caches": 0, "commands": 0,
     "compiler": 0, "memory": 0, "kernels": 0, "onednn": 0, "output": 0, "panels": 0,
     "parallel": 0, "paths": 0, "platform": 0, "tree": 0, "convolution": 0, "history": 0,
+    "draws": 0, "threefry": 0,
     "layers": 1, "workdir": 1, "augment": 1, "images": 1,
     "models": 2, "data": 2,
     "transfer": 3, "structure": 3, "tasks": 3,

@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cnnjax import compiler, onednn
-from cnnjax.kernels import correlation, forms, moments, pooling, residual, sums, threefry
+from cnnjax import compiler, onednn, threefry
+from cnnjax.kernels import correlation, forms, masks, moments, pooling, residual, sums
 from cnnjax.kernels.correlation import Arrays
 from cnnjax.kernels.door import Program, Window, rule, rule_on_cpu
 
@@ -69,7 +69,7 @@ def activated_sum(plain: Plain, x: jax.Array, shortcut: jax.Array, *, act: str) 
 def bernoulli(
     plain: Plain, keys: jax.Array, probability: jax.Array, *, shape: tuple[int, ...]
 ) -> Program | None:
-    return partial(threefry.bernoulli_in_one_pass, shape=shape) if threefry.is_of(keys) else None
+    return partial(masks.bernoulli_in_one_pass, shape=shape) if threefry.is_of(keys) else None
 
 
 @rule

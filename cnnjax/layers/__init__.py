@@ -1,7 +1,5 @@
 """What the networks are built from; every layer takes (batch, *spatial, channels)."""
 
-from flax.linen import Dense
-
 from cnnjax.layers.activation import ACTIVATIONS
 from cnnjax.layers.conv import (
     Conv,
@@ -10,6 +8,7 @@ from cnnjax.layers.conv import (
     SeparableConv,
     he_normal,
 )
+from cnnjax.layers.dense import Dense
 from cnnjax.layers.dropout import Dropout
 from cnnjax.layers.fused import activated
 from cnnjax.layers.initial import INITIALIZERS

@@ -18,13 +18,14 @@ from cnnjax.errors import InputError
 from cnnjax.layers import fused
 from cnnjax.layers.activation import ACTIVATIONS
 from cnnjax.layers.correlate import correlate
+from cnnjax.layers.initial import INITIALIZERS
 from cnnjax.layers.norm import BatchNorm
 from cnnjax.layers.residual import joined
 from cnnjax.layers.window import Padding, Size, Window, check_fits, each, pad_widths, spatial
 
 # He et al. 2015 (arXiv 1502.01852), equation 10: keeps the variance of a ReLU network. The fan-in
 # is what one output sees: the window times the channels of one group.
-he_normal = nn.initializers.he_normal()
+he_normal = INITIALIZERS["he_normal"]
 
 
 class Conv(nn.Module):

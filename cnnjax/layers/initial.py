@@ -6,17 +6,50 @@ LeCun et al. 1998 ("Efficient BackProp"), Saxe et al. 2014 (arXiv 1312.6120) for
 
 from __future__ import annotations
 
+import math
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
+from cnnjax import draws
 from cnnjax.registry import Table
+
+Distribution = Literal["truncated_normal", "uniform"]
+# Of the normal distribution without what is beyond two standard deviations.
+TRUNCATED_DEVIATION = np.float32(0.87962566103423978)
+
+
+def scaled(
+    key: jax.Array,
+    shape: tuple[int, ...],
+    dtype: Any = jnp.float32,
+    *,
+    scale: float,
+    fan: Literal["fan_in", "fan_avg"],
+    distribution: Distribution,
+) -> jax.Array:
+    """Returns Flax' `variance_scaling`: numbers of the variance scale / fan, noted as a draw."""
+    values = nn.initializers.variance_scaling(scale, fan, distribution)(key, shape, dtype)
+    inputs, outputs = math.prod(shape[:-1]), math.prod(shape[:-2]) * shape[-1]
+    variance = np.float32(scale / (inputs if fan == "fan_in" else (inputs + outputs) / 2))
+    if distribution == "uniform":
+        factor = np.sqrt(np.float32(3) * variance)
+    else:
+        factor = np.sqrt(variance) / TRUNCATED_DEVIATION
+    return draws.note(draws.Draw(values, key, distribution, float(factor)))
+
 
 INITIALIZERS: Table[nn.initializers.Initializer] = Table(
     "initialisation",
-    glorot_normal=nn.initializers.glorot_normal(),
-    glorot_uniform=nn.initializers.glorot_uniform(),
-    he_normal=nn.initializers.he_normal(),
-    he_uniform=nn.initializers.he_uniform(),
-    lecun_normal=nn.initializers.lecun_normal(),
-    lecun_uniform=nn.initializers.lecun_uniform(),
+    glorot_normal=partial(scaled, scale=1, fan="fan_avg", distribution="truncated_normal"),
+    glorot_uniform=partial(scaled, scale=1, fan="fan_avg", distribution="uniform"),
+    he_normal=partial(scaled, scale=2, fan="fan_in", distribution="truncated_normal"),
+    he_uniform=partial(scaled, scale=2, fan="fan_in", distribution="uniform"),
+    lecun_normal=partial(scaled, scale=1, fan="fan_in", distribution="truncated_normal"),
+    lecun_uniform=partial(scaled, scale=1, fan="fan_in", distribution="uniform"),
     orthogonal=nn.initializers.orthogonal(),
 )

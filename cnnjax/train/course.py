@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jax
 
-from cnnjax import compiler
+from cnnjax import draws
 from cnnjax.parallel import hosts
 from cnnjax.train import partition, phases, programs, start, watch
 from cnnjax.train.clock import Clock
@@ -86,7 +86,7 @@ def initial(experiment: Experiment) -> TrainState:
         freeze=experiment.phase.freeze,
         ema=experiment.config["optimizer"]["ema"],
     )
-    created = programs.once(experiment.programs, "create", partial(compiler.jit, create))
+    created = programs.once(experiment.programs, "create", partial(draws.program, create))
     return experiment.mapper.replicate(created(jax.random.key(experiment.config["seed"])))
 
 

@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnnjax import compiler, models, tree
+from cnnjax import draws, models, tree
 from cnnjax.errors import InputError
 from cnnjax.images.description import Description
 from cnnjax.transfer import (
@@ -293,4 +293,4 @@ def initialised(match: Match, key: jax.Array) -> dict[str, jax.Array]:
         leaves = tree.flatten(match.network.init(key, images, train=False))
         return {leaf: leaves[leaf] for leaf in match.fresh}
 
-    return compiler.jit(some)(key)
+    return draws.program(some)(key)

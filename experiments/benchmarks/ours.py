@@ -14,8 +14,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cnnjax import compiler, data, models
 from cnnjax import config as configuration
+from cnnjax import data, draws, models
 from cnnjax.data.dataset import statistics
 from cnnjax.train import experiment as experiments_of
 from cnnjax.train import feed, loop
@@ -43,7 +43,7 @@ def prepare(
     create = partial(
         create_state, experiment.module, optimizer, task=experiment.task, facts=dataset.facts
     )
-    state = compiler.jit(create, out_shardings=mapper.replicated)(jax.random.key(seed))
+    state = mapper.replicate(draws.program(create)(jax.random.key(seed)))
     hyper = mapper.replicate({k: jnp.float32(v) for k, v in experiment.hyper.items()})
     supply = feed.feed(config, dataset.train, mapper)
     advance = {
