@@ -11,7 +11,7 @@ from PIL import Image
 from cnnjax import caches, data, images
 from cnnjax.data import files
 from cnnjax.data.balance import Balanced
-from cnnjax.data.cache import cached, ours
+from cnnjax.data.cache import KEPT, cached, ours
 from cnnjax.data.dataset import batch_indices
 from cnnjax.errors import InputError
 
@@ -150,3 +150,10 @@ def test_a_balanced_batch_is_a_function_of_seed_and_step():
     forwards = [data.batch_indices(100, 1, s, 16, order) for s in range(20)]
     backwards = [data.batch_indices(100, 1, s, 16, order) for s in reversed(range(20))]
     np.testing.assert_array_equal(forwards, backwards[::-1])
+
+
+def test_what_was_measured_of_a_folder_that_changes_is_kept_for_a_few(paths, tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNJAX_CACHE", str(tmp_path))
+    for count in range(6):
+        files.counts(files.Files(paths[: 2 + count], RECORD))
+    assert len(list((tmp_path / "datasets").glob("folder-counts-*.npz"))) == KEPT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -110,7 +111,8 @@ def counts(images: Files) -> np.ndarray:
         return {"counts": total}
 
     state = digest(images.files, 1, images.record)
-    return cached(f"folder-counts-{state[:8]}", state, read)["counts"]
+    place = hashlib.sha256(os.fsencode(os.path.commonpath(images.files))).hexdigest()[:8]
+    return cached(f"folder-counts-{place}", state, read)["counts"]
 
 
 def digest(files: Sequence[Path], *facts: Any) -> str:
