@@ -16,7 +16,9 @@ if not HOME.is_dir():
 # In the environment of whoever was started by `cnnjax NAME`.
 SWITCH = "CNNJAX_COMMAND"
 # Parts of the others.
-INSIDE = ("configuration", "faults", "help", "launch", "networks", "printed", "processes")
+INSIDE = (
+    "configuration", "faults", "help", "launch", "networks", "printed", "processes", "registering",
+)  # fmt: skip
 
 
 def spelled(name: str) -> str:

@@ -13,7 +13,7 @@ from absl import flags
 
 from cnnjax import output, paths
 from cnnjax.errors import InputError
-from experiments import launch
+from experiments import launch, registering
 
 OUT = flags.DEFINE_string(
     "out", None, "Folder that the pictures go to: by default docs/pictures, or WORKDIR/pictures."
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         from cnnjax.illustration import learned
 
         workdir = launch.existing_workdir(WORKDIR.value)
+        registering.read()
         folder = workdir / "pictures"
         figures["learned"] = lambda: learned.filters(workdir)
     folder = paths.expanded(OUT.value) if OUT.value else folder

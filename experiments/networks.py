@@ -9,7 +9,7 @@ from absl import flags
 
 from cnnjax import paths
 from cnnjax.errors import InputError
-from experiments import faults, launch
+from experiments import faults, launch, registering
 
 if TYPE_CHECKING:
     from cnnjax.evaluation.trained import Trained
@@ -47,6 +47,7 @@ def trained() -> Trained:
         if not place.exists():
             raise InputError(f"--weights={WEIGHTS.value} does not exist")
     faults.require()
+    registering.read()
     from cnnjax.evaluation import opened
 
     found = opened.network(
