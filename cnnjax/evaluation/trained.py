@@ -18,7 +18,7 @@ from cnnjax.data import prepare
 from cnnjax.errors import InputError
 from cnnjax.transfer.record import recipe
 from cnnjax.workdir import checkpoint
-from cnnjax.workdir.files import CONFIG, DATASET, read_json
+from cnnjax.workdir.files import DATASET, read_config, read_json, understood
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -112,7 +112,8 @@ def stored_data(config: Mapping[str, Any], data_dir: str | None = None) -> data.
         where = prepare.data_directory(place or None)
         raise InputError(
             f"{where} holds no prepared {name}, which this run was trained on; "
-            f"{commands.spelled('evaluate')} --data_dir=DIR reads it from elsewhere"
+            f"{commands.spelled('evaluate')} --data_dir=DIR reads it from elsewhere, and where a "
+            "file of yours brings it, --register=FILE takes it"
         )
     return load_data(config, data_dir)
 
@@ -172,11 +173,13 @@ def load(workdir: Path, which: str = "auto", step: int | None = None) -> Trained
       which: "last", "best" on validation, or "auto": the one the run's config selects.
       step: of the checkpoint, in place of `which`.
     """
-    config = history.completed(read_json(workdir / CONFIG))
+    config = read_config(workdir)
     task = tasks.TASKS[config["task"]]
     stored = read_json(workdir / DATASET)
-    shape, class_names = tuple(stored["shape"]), tuple(stored["class_names"])
+    with understood(workdir / DATASET):
+        shape, class_names, record = facts(config, stored)
     module = build_module(config, task.outputs(data.Facts(shape, class_names)))
+    models.check_input(module, shape)
     which = config["evaluate"]["select"] if which == "auto" else which
     template = jax.eval_shape(
         lambda: dict(module.init(jax.random.key(0), jnp.zeros((1, *shape)), train=False))
@@ -187,14 +190,25 @@ def load(workdir: Path, which: str = "auto", step: int | None = None) -> Trained
         step, variables = checkpoint.read_variables(workdir, template, score)
     else:
         variables = checkpoint.read_step(workdir, step, template)
-    if "preprocessing" in stored:
-        record = images.from_json(stored["preprocessing"])
-    else:
-        record = preprocessing(config, shape, stored["mean"], stored["std"])
     return Trained(
         task, module, variables, record, shape, class_names, config, step, stored,
         recipe(config["model"]["name"], module), str(workdir),
     )  # fmt: skip
+
+
+def facts(
+    config: Mapping[str, Any], stored: Mapping[str, Any]
+) -> tuple[tuple[int, int, int], tuple[str, ...], images.Preprocessing]:
+    """Returns shape, names of the classes and preprocessing as dataset.json says them."""
+    height, width, channels = shape = tuple(stored["shape"])
+    names = tuple(stored["class_names"])
+    if not all(type(n) is int and 0 < n < 2**16 for n in (height, width, channels)):
+        raise InputError(f"shape is height, width and channels; found {shape}")
+    if not names or not all(isinstance(name, str) for name in names):
+        raise InputError("class_names are texts, one at least")
+    if "preprocessing" in stored:
+        return shape, names, images.from_json(stored["preprocessing"])
+    return shape, names, preprocessing(config, shape, stored["mean"], stored["std"])
 
 
 def check_data(network: Trained, dataset: data.Dataset) -> None:

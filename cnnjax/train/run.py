@@ -106,7 +106,7 @@ def begin(
     claim.enter_context(files.claim(workdir))
     if not (workdir / files.CONFIG).exists():
         return None
-    before = paths.located(history.completed(files.read_json(workdir / files.CONFIG)))
+    before = paths.located(files.read_config(workdir))
     changed = history.differences(before, config)
     if changed:
         raise InputError(
@@ -116,7 +116,8 @@ def begin(
     if not (workdir / files.RESULT).exists():
         return None
     result = files.read_result(workdir)
-    print(closing(config, workdir, result))
+    with files.understood(workdir / files.RESULT):
+        print(closing(config, workdir, result))
     return result
 
 
@@ -162,10 +163,11 @@ def record_start(experiment: Experiment, workdir: Path) -> None:
 def record_environment(workdir: Path, config: Mapping[str, Any]) -> None:
     """Writes down what this start runs on, and says where the last one did not run on the same."""
     path, now = workdir / files.ENVIRONMENT, environment.describe()
-    before: Any = {}
+    changed: list[str] = []
     with contextlib.suppress(InputError):  # none yet, or a broken one, which is no reason to stop
         before = files.read_json(path)
-    changed = environment.differences(before, now) if isinstance(before, dict) else []
+        with files.understood(path):
+            changed = environment.differences(before, now)
     if changed:
         print(f"warning: not where the run began ({'; '.join(changed)}): its last bits may differ.")
     files.write_json(path, now | {"init": start.told(config)})

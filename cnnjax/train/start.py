@@ -21,7 +21,7 @@ from cnnjax.evaluation import trained
 from cnnjax.images import Preprocessing, description
 from cnnjax.train.state import TrainState, from_saved
 from cnnjax.workdir import checkpoint
-from cnnjax.workdir.files import CONFIG, DATASET, read_json
+from cnnjax.workdir.files import CONFIG, DATASET, read_config, read_json
 
 # Fields of a network that training may have otherwise: they change no answer of given weights.
 FREE = ("classes", "dtype", "axis_name", "parent", "name", "momentum")
@@ -55,7 +55,7 @@ def remembered(config: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
     """Returns the config with the digest of what the run in `workdir` has started from."""
     given = dict(config["init"])
     if given["path"] and not given["sha256"] and (workdir / CONFIG).is_file():
-        before = history.completed(read_json(workdir / CONFIG))["init"]
+        before = read_config(workdir)["init"]
         if before["path"] == given["path"]:
             given["sha256"] = before["sha256"]
     return {**config, "init": given}
@@ -272,7 +272,7 @@ def continued(
         )
     templates = {"variables": blank.variables, "training": blank.saved()}
     items = checkpoint.read(found.workdir, found.step, templates)
-    before = history.completed(read_json(found.workdir / CONFIG))
+    before = read_config(found.workdir)
     changed = history.differences({**before, "init": {}}, {**config, "init": {}})
     what = "; ".join(changed) or "nothing is changed"
     print(f"Going on from {found.path} at step {found.step} of {steps}: {what}.")

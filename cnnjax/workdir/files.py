@@ -6,15 +6,17 @@ know of its data, `metrics.jsonl` one object per report, `result.json` the end o
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from cnnjax import config, history
 from cnnjax.errors import InputError
 
 CONFIG, ENVIRONMENT, DATASET, RESULT = "config.json", "env.json", "dataset.json", "result.json"
@@ -55,6 +57,27 @@ def read_json(path: Path, kind: type = dict) -> Any:
     if not isinstance(value, kind):
         raise InputError(f"{path} is not one of ours: it holds no {KINDS[kind]}")
     return value
+
+
+@contextlib.contextmanager
+def understood(path: Path) -> Iterator[None]:
+    """Turns what goes wrong with the values of a file into an InputError that names it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} is not what a run of ours writes there ({type(error).__name__}: {error})"
+        ) from error
+
+
+def read_config(workdir: Path) -> dict[str, Any]:
+    """Returns the config of a run, complete, checked; InputError where it is none of ours."""
+    path = workdir / CONFIG
+    values = read_json(path)
+    with understood(path):
+        return config.check(history.completed(values))
 
 
 def read_retreats(workdir: Path) -> list[int]:
