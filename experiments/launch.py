@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ def guarded(main: Callable[[Sequence[str]], int | None], arguments: Sequence[str
     except Exception as error:
         if lost := output.lost(error):
             return give_up(lost)
-        if (reason := failed(error) or shortage(error)) is None:
+        if (reason := failed(error) or shortage(error) or no_device(error)) is None:
             raise
         print(f"error: {reason}", file=sys.stderr)
         return FAILED
@@ -98,6 +99,16 @@ def shortage(error: Exception) -> str | None:
             f"GPU or TPU a larger optimizer.accumulate ({text})"
         )
     return None
+
+
+def no_device(error: Exception) -> str | None:
+    """Returns the sentence where JAX finds no devices, which a bare AssertionError may say."""
+    frames = (frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__))
+    if not any(c.co_name == "backends" and c.co_filename.endswith("xla_bridge.py") for c in frames):
+        return None
+    reason = str(error).partition(" (set JAX_PLATFORMS")[0].splitlines() or ["there are none"]
+    asked = os.environ.get("JAX_PLATFORMS", "")
+    return f"JAX_PLATFORMS={asked!r} cannot be had here, and cpu can: {reason[0][:200]}"
 
 
 def hush() -> None:
