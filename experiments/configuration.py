@@ -29,11 +29,14 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagHolder:
     )
 
 
-def value(flag: flags.FlagHolder) -> ConfigDict:
+def value(flag: flags.FlagHolder, flag_values: flags.FlagValues = flags.FLAGS) -> ConfigDict:
     """Returns the config with its overrides."""
-    file = Path(flags.FLAGS["config"].config_filename.partition(":")[0])  # pyright: ignore
+    file = Path(flag_values["config"].config_filename.partition(":")[0])  # pyright: ignore
     if not file.is_file():
         raise InputError(f"config file {file} does not exist")
+    found = flag_values["config"].value
+    if not isinstance(found, ConfigDict):
+        raise InputError(f"get_config in {file} returns {type(found).__name__}, no ConfigDict")
     return flag.value
 
 

@@ -144,6 +144,8 @@ def parse(arguments: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> l
     except (flags.Error, InputError, AttributeError, KeyError, TypeError, ValueError) as error:
         lines = [line for line in str(error).strip().splitlines() if line.strip()]
         sys.exit(refuse(lines[-1] if lines else repr(error)))
+    except Exception as error:  # of a config file, which is anybody's code
+        sys.exit(refuse(f"the config file cannot be run: {type(error).__name__}: {error}"))
 
 
 def field_meant(name: str, values: flags.FlagValues) -> str | None:

@@ -98,7 +98,7 @@ def outcome(arguments: Sequence[str]) -> str:
     def main(_: Sequence[str]) -> int:
         with tempfile.TemporaryDirectory() as workdir:
             try:
-                return 0 if run.run(flag.value, Path(workdir) / "run") else 1
+                return 0 if run.run(configuration.value(flag, own), Path(workdir) / "run") else 1
             except Failure as failure:  # as in experiments.train
                 print(f"error: {failure}", file=sys.stderr)
                 return 1

@@ -125,9 +125,12 @@ CONFIGS = {
 }  # fmt: skip
 
 
+# How ml_collections reads a config file.
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_any_config_file_ends_in_a_sentence(name, tmp_path, capsys, monkeypatch):
     file = tmp_path / "mine.py"
     file.write_text(CONFIGS[name])
-    monkeypatch.setattr("sys.argv", ["train"])
+    monkeypatch.setattr("sys.argv", ["train", f"--config={file}"])
+    monkeypatch.delitem(sys.modules, "config_config", raising=False)  # that of another file
     assert fuzz.outcome([f"--config={file}"]) == "sentence"
