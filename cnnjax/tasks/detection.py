@@ -174,7 +174,10 @@ def values(kept: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def mean_of(area: int, threshold: int | slice = slice(None)) -> Figure:
-    """Returns the figure of the mean over thresholds and the classes that have an object."""
+    """Returns the figure of the mean over thresholds and the classes that have an object.
+
+    NaN where no class has one.
+    """
 
     def of(values: Mapping[str, Any]) -> float:
         chosen = values["precision"][area, threshold]
@@ -254,6 +257,9 @@ TASK = Task(
         "map": mean_of(precision.ALL),
         "map50": mean_of(precision.ALL, AT_50),
         "map75": mean_of(precision.ALL, AT_75),
+        "map_small": mean_of(precision.SMALL),
+        "map_medium": mean_of(precision.MEDIUM),
+        "map_large": mean_of(precision.LARGE),
     },
     per_class={
         "ap": Figure(lambda values: values["precision"][precision.ALL].mean(0), gathered=True),
