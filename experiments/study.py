@@ -73,20 +73,19 @@ def studied(name: str) -> int:
         for number, (point, seed, config, workdir) in enumerate(every, 1):
             print(f"{name} {number}/{len(every)}: {point}, seed {seed}", flush=True)
             run.run(config, workdir)
-    found = study.collected(what, folder)
+        found = study.collected(what, folder)
+        beside, curves = study.beside(what, folder), study.curves(what, folder)
     made = study.differences(what, found)
     verdict = study.answer(what, made)
     date = datetime.date.today().isoformat()
-    page = study_page.markdown(
-        name, what, found, study.beside(what, folder), made, verdict, machine(), date
-    )
+    page = study_page.markdown(name, what, found, beside, made, verdict, machine(), date)
     pages = paths.expanded(PAGES.value)
     pages.mkdir(parents=True, exist_ok=True)
     (pages / f"{name}.md").write_text(page)
     (pages / f"{name}.svg").write_text(plots.drawn(study_page.drawing, what, made))
     if what.curve:
-        drawn = plots.drawn(study_page.curve, what, study.curves(what, folder))
-        (pages / f"{name}_curve.svg").write_text(drawn)
+        (pages / f"{name}_curve.svg").write_text(plots.drawn(study_page.curve, what, curves))
+    (pages / "index.md").write_text(study_page.index(pages))
     print(page)
     return 0
 

@@ -142,6 +142,19 @@ def test_every_study_can_be_run(name, tmp_path, request, monkeypatch):
     assert made.claim and made.source and made.question.endswith("?")
 
 
+def test_the_pages_are_those_of_the_studies():
+    pages = ROOT / "docs" / "studies"
+    assert (pages / "index.md").read_text() == study_page.index(pages)
+    names = {p.stem for p in pages.glob("*.md")} - {"index"}
+    assert len(names) >= 10 and names <= {*entry.known()}
+    for name in sorted(names):
+        made, text = entry.load(name), (pages / f"{name}.md").read_text()
+        assert text.startswith(f"# {made.question}\n\n> {made.claim}\n")
+        assert all(f"\n| {point} | {made.seeds} |" in text for point in made.points)
+        assert f"\n{study_page.described(made)}\n" in text
+        assert (pages / f"{name}_curve.svg").exists() == bool(made.curve)
+
+
 def test_an_unknown_study_is_refused():
     done = subprocess.run(
         (sys.executable, "-m", "experiments.study", "poling"), cwd=ROOT, capture_output=True,

@@ -9,7 +9,6 @@ from cnnjax import config as configuration
 from cnnjax.evaluation.trained import load
 from cnnjax.sweep import measures
 from cnnjax.train import course, run
-from cnnjax.train.experiment import check_parts, prepare
 from tests import tiny
 
 
@@ -28,7 +27,7 @@ def test_a_shift_is_that_of_scipy():
 
 
 def test_accuracy_of_shifted_images(workdir):
-    network, test = load(workdir), measures.data_of(workdir).test
+    network, test = load(workdir), measures.experiment_of(workdir).dataset.test
 
     def accuracy(images):
         logits = network.module.apply(network.variables, network.preprocess(images), train=False)
@@ -45,7 +44,7 @@ def test_accuracy_of_shifted_images(workdir):
 
 
 def test_overfitting_is_the_gap_between_the_splits(workdir):
-    network, train = load(workdir), measures.data_of(workdir).train
+    network, train = load(workdir), measures.experiment_of(workdir).dataset.train
     logits = network.module.apply(network.variables, network.preprocess(train.images), train=False)
     known = np.mean(np.argmax(logits, -1) == train.targets["label"])
     gap = known - measures.test_accuracy(workdir)
@@ -56,9 +55,10 @@ def test_norms_of_gradients_are_those_of_small_differences(workdir):
     """A step along the gradient of a layer raises the loss by its norm, squared."""
     norms = measures.gradient_norms(workdir)
     assert list(norms) == [1.0, 2.0, 3.0, 4.0]
-    config = configuration.check(tiny.config(epochs=1.0))
-    experiment = prepare(config, measures.data_of(workdir), check_parts(config))
-    loss, params = jax.jit(measures.loss_of(experiment)), course.initial(experiment).params
+    experiment = measures.experiment_of(workdir)
+    batch = experiment.dataset.train.arrays
+    loss = jax.jit(lambda params: measures.loss_of(experiment)(params, batch))
+    params = course.initial(experiment).params
     gradients = jax.grad(loss)(params)
     for name, norm in zip(("c1", "c3", "f5", "head"), norms.values(), strict=True):
         size = 1e-2 / norm**2

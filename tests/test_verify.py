@@ -86,7 +86,9 @@ def test_rows_sections_and_letters_can_be_selected():
 
 
 def existing(evidence: str) -> bool:
-    """Whether a named test, or the module and config of a named command, is there."""
+    """Whether a named test, the module and config of a named command, or a page is there."""
+    if evidence.startswith("experiments.study "):
+        return (ROOT / "docs" / "studies" / f"{evidence.split()[1]}.md").is_file()
     if "::" not in evidence:
         module, *options = evidence.split()
         configs = [option.partition("=")[2].partition(":")[0] for option in options]
@@ -108,6 +110,7 @@ def test_evidence_named_for_a_row_exists(row):
 def test_evidence_that_does_not_exist_is_noticed():
     assert existing("experiments.verify") and not existing("experiments.verity")
     assert not existing("experiments.train --config=configs/nothing.py:lenet5")
+    assert existing("experiments.study pooling") and not existing("experiments.study poling")
     assert not existing("tests/test_verify.py::test_of_nothing")
     assert existing("tests/test_verify.py::test_evidence_that_does_not_exist_is_noticed")
 

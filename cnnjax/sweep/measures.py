@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from cnnjax import compiler, parallel
+from cnnjax import compiler
 from cnnjax import config as configuration
 from cnnjax.data import IMAGE, Split
 from cnnjax.evaluation import trained
-from cnnjax.evaluation.evaluate import evaluator
 from cnnjax.structure import layers
 from cnnjax.sweep import worker
-from cnnjax.train import course
-from cnnjax.train.experiment import Experiment, prepare
+from cnnjax.train import course, programs
+from cnnjax.train.experiment import Experiment, check_parts, prepare
 from cnnjax.workdir import files
 
 DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0))
-BATCH = 500  # images that are evaluated at once, or that a gradient is of
+BATCH = 500  # images that a gradient is of
 
 
 def test_accuracy(workdir: Path) -> float:
     """Returns the share of the test images that a finished run got right."""
-    return files.read_result(workdir)["test_accuracy"]
+    return files.read_json(workdir / files.RESULT)["test_accuracy"]
 
 
 def parameters(workdir: Path) -> float:
     """Returns how many numbers the network of a run learns."""
-    return files.read_result(workdir)["params"]
+    return files.read_json(workdir / files.RESULT)["params"]
 
 
 def overfitting(workdir: Path) -> float:
     """Returns by how much the accuracy on the images of training is above that on test images."""
-    return accuracies(workdir)(data_of(workdir).train) - test_accuracy(workdir)
+    experiment = experiment_of(workdir)
+    return accuracies(workdir, experiment)(experiment.dataset.train) - test_accuracy(workdir)
 
 
 def shifted(*pixels: int) -> Callable[[Path], dict[float, float]]:
@@ -47,7 +47,8 @@ def shifted(*pixels: int) -> Callable[[Path], dict[float, float]]:
     """
 
     def measure(workdir: Path) -> dict[float, float]:
-        accuracy, test = accuracies(workdir), data_of(workdir).test
+        experiment = experiment_of(workdir)
+        accuracy, test = accuracies(workdir, experiment), experiment.dataset.test
 
         def moved(distance: int) -> float:
             each = [Split(shift(test.images, distance * y, distance * x), test.targets)
@@ -69,31 +70,34 @@ def shift(images: np.ndarray, down: int, right: int) -> np.ndarray:
     return moved
 
 
+@functools.cache
 def gradient_norms(workdir: Path) -> dict[float, float]:
     """Returns the norm of the gradient of each layer's weights before the first step.
 
     Of the loss of the first 500 images of training; layers are numbered from 1, in their order.
     """
-    config = configuration.check(files.read_json(workdir / files.CONFIG))
-    mapper = parallel.mapper("jit", 1)
-    experiment = prepare(config, worker.data_of(config), mapper)
-    gradients = compiler.jit(jax.grad(loss_of(experiment)), mapper.platform)(
-        course.initial(experiment).params
+    experiment = experiment_of(workdir)
+    batch = experiment.dataset.train.take(slice(0, BATCH)).arrays
+    gradient = programs.once(
+        experiment.programs,
+        "gradient",
+        lambda: compiler.jit(jax.grad(loss_of(experiment)), experiment.mapper.platform),
     )
+    gradients = gradient(course.initial(experiment).params, batch)
     traced = layers.trace(experiment.module, experiment.dataset.shape).layers
     names = dict.fromkeys(layer.name for layer in traced if layer.trainable)
     kernels = [within(gradients, name)["kernel"] for name in names]
     return {float(i): float(np.linalg.norm(g)) for i, g in enumerate(kernels, 1)}
 
 
-def loss_of(experiment: Experiment) -> Callable[[Any], jax.Array]:
-    """Returns the mean loss of the first images of training as a function of the weights."""
-    batch = experiment.dataset.train.take(slice(0, BATCH))
-    pixels = experiment.preprocess(jnp.asarray(batch.arrays[IMAGE]))
+def loss_of(experiment: Experiment) -> Callable[[Any, Mapping[str, Any]], jax.Array]:
+    """Returns the mean loss of a batch as a function of the weights and the batch."""
 
-    def loss(params: Any) -> jax.Array:
+    def loss(params: Any, batch: Mapping[str, Any]) -> jax.Array:
+        targets = {name: x for name, x in batch.items() if name != IMAGE}
+        pixels = experiment.preprocess(batch[IMAGE])
         outputs: Any = experiment.module.apply({"params": params}, pixels, train=False)
-        return experiment.task.loss(outputs, batch.targets).mean()
+        return experiment.task.loss(outputs, targets).mean()
 
     return loss
 
@@ -111,14 +115,13 @@ def first_over_last(workdir: Path) -> float:
     return norms[0] / norms[-1]
 
 
-def data_of(workdir: Path) -> Any:
-    """Returns the data that a run was trained on."""
-    return worker.data_of(configuration.check(files.read_json(workdir / files.CONFIG)))
+def experiment_of(workdir: Path) -> Experiment:
+    """Returns what a run was: its config, with everything built from it."""
+    config = configuration.check(files.read_json(workdir / files.CONFIG))
+    return prepare(config, worker.data_of(config), check_parts(config))
 
 
-def accuracies(workdir: Path) -> Callable[[Split], float]:
+def accuracies(workdir: Path, experiment: Experiment) -> Callable[[Split], float]:
     """Returns what measures the accuracy of a finished run's network on a split."""
-    network, mapper = trained.load(workdir), parallel.mapper("jit", 1)
-    evaluate = evaluator(network.task, network.module, network.preprocess, mapper, BATCH)
-    variables: Mapping[str, Any] = mapper.replicate(network.variables)
-    return lambda split: evaluate(variables, split)["accuracy"]
+    variables = experiment.mapper.replicate(trained.load(workdir).variables)
+    return lambda split: experiment.evaluate(variables, split)["accuracy"]

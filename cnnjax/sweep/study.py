@@ -68,7 +68,7 @@ class Study:
     points: Mapping[str, Mapping[str, Any]]
     expects: Mapping[str, int]
     against: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    seeds: int = 8
+    seeds: int = 5
     measure: Callable[[Path], float] = measures.test_accuracy
     measured: str = "test accuracy, %"
     scale: float = 100.0

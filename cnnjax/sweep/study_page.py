@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,6 @@ def markdown(
     date: str,
 ) -> str:
     """Returns the page; the pictures lie beside it."""
-    base = study.base()
     return "\n\n".join(
         (
             f"# {study.question}",
@@ -38,7 +39,7 @@ def markdown(
             "Each point compared with another, in pairs of one seed (paired t-test):",
             "\n".join(differences(study, made)),
             *([f"![{study.curve.figure}]({name}_curve.svg)"] if study.curve else []),
-            f"{base['model']['name']} on {base['data']['name']}. {study.remarks}",
+            described(study),
             "Intervals are of 95 %, by Student's t over seeds, which also draw the split, the "
             "order of the examples and the first weights. The effect size is the mean difference "
             "over the standard deviation of the differences. Nothing is corrected for several "
@@ -47,6 +48,37 @@ def markdown(
             f"```sh\npython -m experiments.study {name}\n```",
         )
     ) + "\n"  # fmt: skip
+
+
+def described(study: Study) -> str:
+    """Returns what was trained on what, and what a reader must know of it."""
+    base = study.base()
+    return f"{base['model']['name']} on {base['data']['name']}. {study.remarks}"
+
+
+def index(folder: Path) -> str:
+    """Returns the page that lists the pages of a folder, with their questions and answers."""
+    lines = [
+        "# Studies",
+        "",
+        "Claims of the articles, put to the test: each page quotes its claim with its source, says "
+        "what was trained, and answers with means, intervals and a plot. "
+        "`python -m experiments.study NAME` repeats one.",
+        "",
+        "| study | question | the claim is |",
+        "| --- | --- | --- |",
+    ]
+    for path in sorted(folder.glob("*.md")):
+        text = path.read_text()
+        title, answer = (
+            re.search(r"^# (.+\?)$", text, re.M),
+            re.search(r"^\*\*(.+?)\*\*", text, re.M),
+        )
+        if title and answer:
+            lines.append(f"| [{path.stem}]({path.name}) | {title[1]} | {answer[1].lower()} |")
+    # The site wants to be told which pages lie below this one.
+    lines += ["", "```{toctree}", ":hidden:", ":glob:", "", "*", "```"]
+    return "\n".join(lines) + "\n"
 
 
 def means(study: Study, found: Mapping[str, Sequence[float]], beside: Figures) -> list[str]:
@@ -59,6 +91,7 @@ def means(study: Study, found: Mapping[str, Sequence[float]], beside: Figures) -
     for point, values in found.items():
         mean, half = interval(values)
         fields = ", ".join(f"`{k}={v}`" for k, v in study.points[point].items()) or "as the base"
+        fields = fields.replace("|", "\\|")  # or the table had a column more
         shown = [f"{mean:.2f}", f"{np.std(values, ddof=1):.2f}"]
         shown += [written(beside[point][what]) for what in study.beside]
         lines.append(
@@ -118,6 +151,7 @@ def curve(study: Study, found: Curves) -> Any:
         axes.fill_between(places, *spans, color=colour, alpha=0.15, linewidth=0)
     if study.curve.log:
         axes.set_yscale("log")
+    axes.locator_params(axis="x", integer=True)
     axes.set_xlabel(study.curve.over)
     axes.set_ylabel(study.curve.figure)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

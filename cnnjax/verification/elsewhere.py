@@ -1,8 +1,9 @@
 """Requirements 1.5 to 1.12: rows that need data sets or minutes, and what shows each.
 
-`evidence` names tests ("tests/test_data.py::test_name") and commands ("experiments.train
---config=FILE"); a test of ours holds that all of them exist. A row without evidence is not proven
-yet: it says what is missing.
+`evidence` names tests ("tests/test_data.py::test_name"), commands ("experiments.train
+--config=FILE") and studies ("experiments.study NAME"), of which docs/studies has the page; a test
+of ours holds that all of them exist. A row without evidence is not proven yet: it says what is
+missing.
 """
 
 from __future__ import annotations
@@ -56,9 +57,24 @@ TRAINING = (
         "the first ConvNet trained on MNIST",
         (COUNTED, "experiments.train --config=configs/mnist.py:first_convnet"),
     ),
-    Row("T05", "S1", "more data, better accuracy: 1k, 5k, 20k, 60k"),
-    Row("T06", "S3", "little data overfits: the gap between train and test"),
-    Row("T07", "S3", "sensitive to initialisation: the spread over 10 seeds"),
+    Row(
+        "T05",
+        "S1",
+        "more data, better accuracy: 1k, 5k, 20k, 60k",
+        ("experiments.study more_data",),
+    ),
+    Row(
+        "T06",
+        "S3",
+        "little data overfits: the gap between train and test",
+        ("experiments.study little_data",),
+    ),
+    Row(
+        "T07",
+        "S3",
+        "sensitive to initialisation: the spread over 10 seeds",
+        ("experiments.study initialisation",),
+    ),
     Row("T08", "S3", "faster with a GPU"),
     Row("T09", "S1", "features and classifier as two stages to look at"),
 )
@@ -109,7 +125,10 @@ AUGMENTATION = (
         "U08",
         "S4",
         "augmentation fights overfitting: the gap on 1k images",
-        ("tests/test_augment_step.py::test_augmentation_fights_overfitting",),
+        (
+            "tests/test_augment_step.py::test_augmentation_fights_overfitting",
+            "experiments.study augmentation",
+        ),
     ),
 )
 
@@ -131,7 +150,15 @@ TUNING = (
             "tests/test_documents.py::test_the_command_runs",
         ),
     ),
-    Row("H02", "S0,S1,S3", "each of them swept from the command line"),
+    Row(
+        "H02",
+        "S0,S1,S3",
+        "each of them swept from the command line",
+        (
+            "tests/test_sweep_knobs.py::test_every_knob_of_the_networks_does_something",
+            "tests/test_sweep_knobs.py::test_every_knob_of_the_training_reaches_the_run",
+        ),
+    ),
 )
 
 INSPECTION = (
@@ -161,11 +188,27 @@ TASKS = (
 )
 
 CLAIMS = (
-    Row("M01", "S1,S4", "max pooling is better: S4 says so, S1 that one cannot say"),
-    Row("M02", "S1", "max keeps bright, so inverted digits lose by it"),
-    Row("M03", "S0,S2", "pooling tolerates shifts; a perceptron does not"),
+    Row(
+        "M01",
+        "S1,S4",
+        "max pooling is better: S4 says so, S1 that one cannot say",
+        ("experiments.study pooling",),
+    ),
+    Row(
+        "M02",
+        "S1",
+        "max keeps bright, so inverted digits lose by it",
+        ("experiments.study pooling_inverted",),
+    ),
+    Row(
+        "M03",
+        "S0,S2",
+        "pooling tolerates shifts; a perceptron does not",
+        ("experiments.study shift", "experiments.study pooling_shift"),
+    ),
     Row("M04", "S1", "ReLU is better than tanh and sigmoid in most situations"),
     Row("M05", "S1,S2,S3", "less time than a perceptron of the same accuracy"),
+    Row("M06", "S1,S2,S3", "fewer parameters than a perceptron", ("experiments.study parameters",)),
 )
 
 ROWS = (

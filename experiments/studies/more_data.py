@@ -22,7 +22,6 @@ STUDY = Study(
     points=POINTS,
     expects={name: 1 for name in NAMES[1:]},
     against=dict(zip(NAMES[1:], NAMES, strict=False)),
-    seeds=5,
     beside={"accuracy in training minus in test": measures.overfitting},
     remarks="MNIST at 14x14 pixels. All points take 500 steps of 64 images, so that it is the "
     "images that differ; each is compared with the next smaller one.",

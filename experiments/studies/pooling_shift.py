@@ -17,7 +17,6 @@ STUDY = Study(
         "max, larger": {"model.pool_size": 3},
     },
     expects={"strided": -1},
-    seeds=5,
     measure=shift.accuracy,
     measured="test accuracy shifted by a pixel, %",
     beside={"accuracy, not shifted": measures.test_accuracy},

@@ -24,7 +24,6 @@ STUDY = Study(
         "dense, smaller": {"model.blocks": (), "model.units": (128,)},
     },
     expects={"dense": -1, "dense, smaller": -1},
-    seeds=5,
     measure=accuracy,
     measured="test accuracy shifted by a pixel, %",
     beside={"accuracy, not shifted": measures.test_accuracy, "parameters": measures.parameters},
