@@ -4,7 +4,8 @@ python -m experiments.export --workdir=runs/digits --format=safetensors \\
   --output=digits.safetensors
 
 safetensors holds all that travels: the network, its classes, the preprocessing. stablehlo is the
-program itself, for any batch, with a JSON object of the rest beside it.
+program itself, for any batch, with a JSON object of the rest beside it. keras and torch are weights
+under the names of Keras and PyTorch, for networks that are the same function there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from absl import flags
 from cnnjax import paths
 from experiments import launch, networks
 
-FORMATS = ("safetensors", "stablehlo")
+FORMATS = ("keras", "safetensors", "stablehlo", "torch")
 FORMAT = flags.DEFINE_enum("format", "safetensors", FORMATS, "Of the file.")
 OUTPUT = flags.DEFINE_string("output", None, "The file to write.")
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the file if it is there.")

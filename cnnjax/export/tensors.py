@@ -63,3 +63,19 @@ def safetensors_file(network: Trained, path: Path) -> list[str]:
         f"transfer.load({path.name!r}) gives the module and its variables; experiments.predict, "
         f"evaluate and explain take --weights={path.name}",
     ]
+
+
+def spoken(record: images.Preprocessing) -> str:
+    """Returns what a network takes, for whoever prepares images elsewhere."""
+    mean, std = (", ".join(f"{x:.6g}" for x in values) for values in (record.mean, record.std))
+    size = "x".join(map(str, record.size))
+    return (
+        f"{record.order} images of {size} ({record.resize}), "
+        f"(pixels * {record.scale:.6g} - [{mean}]) / [{std}]"
+    )
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Returns names for people, of many the first few."""
+    more = f", ... and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more

@@ -9,14 +9,18 @@ from pathlib import Path
 
 from cnnjax.errors import Failure, InputError
 from cnnjax.evaluation.trained import Trained
-from cnnjax.export import tensors
+from cnnjax.export import keras, tensors, torch
 from cnnjax.export.stablehlo import stablehlo
 from cnnjax.registry import Table
 from cnnjax.workdir.disk import tells_of_a_full_disk
 
 # From a network and an empty file's path to sentences for people on what the file takes and gives.
 FORMATS: Table[Callable[[Trained, Path], list[str]]] = Table(
-    "format", safetensors=tensors.safetensors_file, stablehlo=stablehlo
+    "format",
+    keras=keras.weights,
+    safetensors=tensors.safetensors_file,
+    stablehlo=stablehlo,
+    torch=torch.state_dict,
 )
 
 

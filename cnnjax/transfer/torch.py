@@ -84,3 +84,13 @@ def arranged(tensor: np.ndarray, shape: tuple[int, ...], channels: int | None) -
         tensor = tensor.reshape(len(tensor), channels, -1)
     tensor = tensor.transpose(*range(2, tensor.ndim), 1, 0)
     return tensor.reshape(-1, tensor.shape[-1]) if len(shape) == 2 else tensor
+
+
+def as_filed(array: np.ndarray, channels: int | None) -> np.ndarray:
+    """Returns an array of ours as `arranged` takes it: HWIO as OIHW, dense IO as OI."""
+    if array.ndim < 2:
+        return array
+    if array.ndim == 2 and channels and len(array) % channels == 0:
+        array = array.reshape(-1, channels, array.shape[-1]).transpose(1, 0, 2)
+        array = array.reshape(-1, array.shape[-1])
+    return array.transpose(array.ndim - 1, array.ndim - 2, *range(array.ndim - 2))
