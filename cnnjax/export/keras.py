@@ -65,9 +65,8 @@ def by_keras(network: Trained, found: dict[str, np.ndarray], path: Path) -> str:
     except ValueError as error:
         raise InputError(f"Keras makes no {name} of this: {error}") from None
     layers = {layer.name: layer for layer in model.layers if layer.weights}
-    slots = theirs.canonical(
-        {layer: [(layer, i) for i in range(len(layers[layer].weights))] for layer in layers}
-    )
+    places: Any = {name: [(name, i) for i in range(len(x.weights))] for name, x in layers.items()}
+    slots: Any = theirs.canonical(places)
     if missing := sorted(slots.keys() ^ found.keys()):
         raise InputError(f"this version of Keras has other layers in {name}: {', '.join(missing)}")
     for slot, (layer, i) in slots.items():

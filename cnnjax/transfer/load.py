@@ -223,7 +223,7 @@ def rules_for(name: str, framework: str, dialect: str | None) -> list[Rule]:
     if framework == "ours":
         return [Rule("ours", dialect, in_order, flattens=".*")]
     constructor = models.MODELS[name]
-    family = next(f for f in models.FAMILIES if f.MODELS.get(name) is constructor)
+    family = next(f for f in models.EVERY if f.MODELS.get(name) is constructor)
     rules = RULES[framework].get(family.__name__.rsplit(".")[-1], [])
     return [rule for rule in rules if dialect in (None, rule.dialect)]
 
