@@ -3,9 +3,9 @@
 python -m experiments.export --workdir=runs/digits --format=safetensors \\
   --output=digits.safetensors
 
-safetensors holds all that travels: the network, its classes, the preprocessing. stablehlo is the
-program itself, for any batch, with a JSON object of the rest beside it. keras and torch are weights
-under the names of Keras and PyTorch, for networks that are the same function there.
+safetensors holds all that travels: the network, its classes, the preprocessing. stablehlo and onnx
+are the program itself, for any batch, with a JSON object of the rest beside it. keras and torch are
+weights under the names of Keras and PyTorch, for networks that are the same function there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from absl import flags
 from cnnjax import paths
 from experiments import launch, networks
 
-FORMATS = ("keras", "safetensors", "stablehlo", "torch")
+FORMATS = ("keras", "onnx", "safetensors", "stablehlo", "torch")
 FORMAT = flags.DEFINE_enum("format", "safetensors", FORMATS, "Of the file.")
 OUTPUT = flags.DEFINE_string("output", None, "The file to write.")
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the file if it is there.")

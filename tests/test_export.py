@@ -97,6 +97,13 @@ def test_nothing_is_replaced_or_left_half_without_a_word(own, tmp_path, monkeypa
         export.write(network, "safetensors", type(path)("/proc/x"))
 
 
+def test_without_its_library_onnx_is_refused_with_the_way_to_it(own, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setitem(sys.modules, "jax2onnx", None)
+    with pytest.raises(InputError, match="pip install --no-deps jax2onnx.*--format=stablehlo"):
+        export.write(opened.network(own), "onnx", tmp_path / "x.onnx")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

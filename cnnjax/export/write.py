@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cnnjax.errors import Failure, InputError
 from cnnjax.evaluation.trained import Trained
-from cnnjax.export import keras, tensors, torch
+from cnnjax.export import keras, onnx, tensors, torch
 from cnnjax.export.stablehlo import stablehlo
 from cnnjax.registry import Table
 from cnnjax.workdir.disk import tells_of_a_full_disk
@@ -18,6 +18,7 @@ from cnnjax.workdir.disk import tells_of_a_full_disk
 FORMATS: Table[Callable[[Trained, Path], list[str]]] = Table(
     "format",
     keras=keras.weights,
+    onnx=onnx.onnx,
     safetensors=tensors.safetensors_file,
     stablehlo=stablehlo,
     torch=torch.state_dict,

@@ -9,6 +9,7 @@ from cnnjax import export, transfer
 from cnnjax.evaluation import opened
 from tests.oracles import pair
 from tests.oracles.test_breaks import CASES
+from tests.test_export_names import network
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TORCH = (
@@ -66,6 +67,19 @@ def test_keras_loads_every_array_into_its_place(name, tmp_path):
     for ours, wanted in zip(theirs.weights, both.model.weights, strict=True):
         if "seed" not in wanted.path:
             np.testing.assert_array_equal(ours, wanted, err_msg=wanted.path)
+
+
+def test_onnx_computes_the_same_for_any_batch(tmp_path):
+    pytest.importorskip("jax2onnx", reason="needs jax2onnx, see CONTRIBUTING, Dependencies")
+    engine = pytest.importorskip("onnxruntime")
+    ours = network("lenet5", (28, 28, 1))
+    export.write(ours, "onnx", path := tmp_path / "x.onnx")
+    session = engine.InferenceSession(path)
+    for count in (1, 3):
+        pixels = np.random.default_rng(0).integers(0, 256, (count, 28, 28, 1)).astype(np.float32)
+        (found,) = session.run(None, {session.get_inputs()[0].name: pixels})
+        wanted = ours.module.apply(ours.variables, ours.preprocess(pixels), train=False)
+        assert np.linalg.norm(found - wanted) < 1e-5 * np.linalg.norm(wanted)
 
 
 def test_the_container_is_that_of_torch_save(tmp_path):
