@@ -43,6 +43,7 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
         before="classification",
     ),
     "label_smoothing": Field(0.0, "probability spread over all classes", 0, 1),
+    "dice": Field(0.0, "segmentation: weight of the Dice loss beside the cross entropy", 0),
     "augment": Field("", "of training images, in the step: 'crop(4)|flip'; see cnnjax.augment"),
     "freeze": Field("", "regular expression of layers that stay as they are: 'stem|stage[12].*'"),
     "deterministic": Field(False, "on a GPU: the same bits in every run of a seed, at some speed"),

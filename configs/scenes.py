@@ -17,7 +17,8 @@ def get_config(text=None):
     config.task, config.data.name, config.data.validation = task, "scenes", 0.05
     config.schedule.name, config.schedule.warmup_epochs = "cosine", 1.0
     config.evaluate.every_epochs, config.checkpoint.every_epochs = 5.0, 10.0
-    Table("scenes for the task", localization=localization, detection=detection)[task](config)
+    tasks = {f.__name__: f for f in (localization, detection, segmentation)}
+    Table("scenes for the task", tasks)[task](config)
     return config
 
 
@@ -39,4 +40,12 @@ def detection(config):
     config.epochs, config.batch_size = 6.0, 32
     config.evaluate.every_epochs, config.evaluate.batch_size = 2.0, 250
     config.optimizer.name, config.optimizer.weight_decay = "adamw", 1e-4
+    config.optimizer.learning_rate = 3e-3
+
+
+def segmentation(config):
+    config.data.objects, config.data.examples = 4, 2000
+    config.model.name, config.model.width, config.model.depth = "unet_padded", 12, 3
+    config.epochs, config.batch_size = 12.0, 32
+    config.evaluate.batch_size = 100
     config.optimizer.learning_rate = 3e-3

@@ -7,6 +7,7 @@ python -m experiments.evaluate --weights=digits.safetensors --data=digits
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -16,7 +17,9 @@ from experiments import launch, networks, printed, processes
 
 SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to evaluate on.")
 DATA = flags.DEFINE_string("data", None, "With --weights: a data set's name, or a folder's path.")
-BATCH_SIZE = flags.DEFINE_integer("batch_size", 500, "Examples per step.", 1)
+BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", None, "Examples per step, instead of the run's evaluate.batch_size.", 1
+)
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS sets are, if not where they were.")
 JSON = flags.DEFINE_bool("json", False, "Print one JSON object.")
 
@@ -28,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     processes.join()
     from rich.table import Table
 
-    from cnnjax import parallel, tasks
+    from cnnjax import config, parallel, tasks
     from cnnjax.data.folders import printable
     from cnnjax.evaluation import trained
     from cnnjax.evaluation.evaluate import summer
@@ -44,7 +47,9 @@ def main(arguments: Sequence[str]) -> int:
     trained.check_data(network, dataset)
     split = getattr(dataset, SPLIT.value)
     mapper = parallel.mapper()
-    summed = summer(network.task, network.module, network.preprocess, mapper, BATCH_SIZE.value)
+    own: Any = network.config or config.default()
+    size = BATCH_SIZE.value or own["evaluate"]["batch_size"]
+    summed = summer(network.task, network.module, network.preprocess, mapper, size)
     values = summed(mapper.replicate(network.variables), split)
     if not values:
         return launch.refuse(f"the {SPLIT.value} split of this run has no examples")

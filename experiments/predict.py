@@ -2,6 +2,7 @@
 
 python -m experiments.predict --workdir=runs/digits docs/pictures/digit.png
 python -m experiments.predict --workdir=runs/photos --csv photographs 'more/*.jpg'
+python -m experiments.predict --workdir=runs/people --blur=background --output=out me.jpg
 python -m experiments.predict --weights=photos.safetensors photographs
 
 A directory stands for all images in it, at any depth. A file that cannot be read is named, and the
@@ -14,6 +15,7 @@ import csv
 import glob
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,12 @@ INVERT = flags.DEFINE_bool(
     "invert", False, "Invert the images: for dark digits on light paper, as MNIST has it reversed."
 )
 OUTPUT = flags.DEFINE_string("output", None, "Directory for a picture of each prediction, as PNG.")
+BLUR = flags.DEFINE_string(
+    "blur", None, "background: the pictures in --output show it blurred, by the mask of a network."
+)
+BACKGROUND = flags.DEFINE_string(
+    "background", None, "A colour, or transparent, for the background of the pictures in --output."
+)
 JSON = flags.DEFINE_bool("json", False, "Print one JSON object per image.")
 CSV = flags.DEFINE_bool("csv", False, "Print a line per finding, with commas.")
 
@@ -38,11 +46,15 @@ def main(arguments: Sequence[str]) -> int:
     if JSON.value and CSV.value:
         return launch.refuse("--json or --csv, not both")
     from cnnjax.errors import InputError
-    from cnnjax.evaluation import predict
+    from cnnjax.evaluation import portrait, predict
     from cnnjax.images.examine import header
     from cnnjax.paths import expanded
 
     network = networks.trained()
+    portrait.check(network.task, BLUR.value, BACKGROUND.value)
+    cut = BLUR.value is not None or BACKGROUND.value is not None
+    if cut and not OUTPUT.value:
+        return launch.refuse("--output=DIR is missing: where the pictures are to lie")
     files = [file for argument in arguments for file in files_of(argument)]
     show = as_json if JSON.value else as_csv if CSV.value else as_table
     unread: list[InputError] = []
@@ -64,7 +76,9 @@ def main(arguments: Sequence[str]) -> int:
     if OUTPUT.value:
         pictures = (predict.in_picture(network, file, found) for file, found in shown)
         paths = [file for file, _ in shown]
-        predict.write_pictures(expanded(OUTPUT.value), paths, pictures, network.task)
+        cutter = partial(portrait.portrait, network.task, colour=BACKGROUND.value)
+        draw = cutter if cut else None
+        predict.write_pictures(expanded(OUTPUT.value), paths, pictures, network.task, draw)
     for error in unread:
         print(f"error: {error}", file=sys.stderr)
     if len(unread) == len(files):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from cnnjax import fields, images
 from cnnjax.data.balance import Balanced
 from cnnjax.data.dataset import (
+    IGNORED,
     IMAGE,
     Dataset,
     Facts,
@@ -27,8 +29,8 @@ from cnnjax.data.sources import DATASETS, tfds_source
 from cnnjax.errors import InputError
 
 __all__ = [
-    "DATASETS", "IMAGE", "Balanced", "Dataset", "Facts", "Files", "Order", "Split", "ahead",
-    "batch", "batch_indices", "load", "normalize", "order", "task_of",
+    "DATASETS", "IGNORED", "IMAGE", "Balanced", "Dataset", "Facts", "Files", "Order", "Split",
+    "ahead", "batch", "batch_indices", "load", "normalize", "order", "task_of",
 ]  # fmt: skip
 # A source that can serve several tasks, or another than this, has an argument `task`.
 TASK = "classification"
@@ -102,11 +104,18 @@ def load(
 
 def resized(split: Split, size: images.Preprocessing) -> Split:
     """Returns the split with images of the size; those that a source has resized are of it."""
-    if size.size in ((0, 0), split.images.shape[1:3]):
+    before = split.images.shape[1:3]
+    if size.size in ((0, 0), before):
         return split
+    masks = {n: a for n, a in split.targets.items() if a.shape[1:] == before}
     for name, array in split.targets.items():
-        if array.ndim > 1 and size.resize != "squash":
+        if array.ndim > 1 and name not in masks and size.resize != "squash":
             raise InputError(
                 f"data.resize={size.resize} would move what {name!r} says: give squash"
             )
-    return Split(np.stack([images.resized(i, size) for i in split.images]), split.targets)
+    # Classes have no mean: the nearest pixel's; what is laid around is ignored.
+    near = dataclasses.replace(size, interpolation="nearest", background=(IGNORED,) * 3)
+    moved = {n: np.stack([images.resized(m[..., None], near)[..., 0] for m in a])
+             for n, a in masks.items()}  # fmt: skip
+    resized = np.stack([images.resized(image, size) for image in split.images])
+    return Split(resized, {**split.targets, **moved})

@@ -15,6 +15,8 @@ from cnnjax.errors import InputError
 
 # What an example's input is called; every other name is a target's.
 IMAGE = "image"
+# The class of pixels, in a mask, that teach nothing and are not counted.
+IGNORED = 255
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image
@@ -125,17 +125,33 @@ def draw_split(digits: Split, examples: int, size: int, seed: int) -> Split:
 
 
 def draw_split_of_several(
-    digits: Split, examples: int, size: int, objects: int, seed: int
+    digits: Split, examples: int, size: int, objects: int, seed: int, masks: bool = False
 ) -> Split:
-    """Returns `examples` scenes of 1 to `objects` digits each, a function of the arguments."""
+    """Returns `examples` scenes of 1 to `objects` digits each, a function of the arguments.
+
+    With their boxes, or with `masks` a class per pixel: 0 for the ground, else the digit and 1.
+    """
     check(examples, size, objects, seed)
     generator = np.random.default_rng(seed)
     images, found = [], []
     for _ in range(examples):
         chosen = generator.integers(0, len(digits), generator.integers(1, objects + 1))
         pixels = [digits.images[i, ..., 0] for i in chosen]
-        image, boxes, _ = draw_several(pixels, size, generator)
+        image, boxes, covers = draw_several(pixels, size, generator)
         labels = digits.targets["label"][chosen[list(boxes)]]
         images.append(image)
+        if masks:
+            found.append(mask_of(covers.values(), labels))
+            continue
         found.append(Objects.of_pixels(list(boxes.values()), labels, (size, size)))
-    return Split(np.stack(images), padded(found, objects))
+    targets = {"mask": np.stack(found)} if masks else padded(found, objects)
+    return Split(np.stack(images), targets)
+
+
+def mask_of(covers: Iterable[np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """Returns the class of each pixel (size, size) uint8: that of the last digit with ink there."""
+    covers = list(covers)
+    mask = np.zeros(covers[0].shape, np.uint8)
+    for cover, label in zip(covers, labels, strict=True):
+        mask[cover * 255 > INK] = label + 1
+    return mask

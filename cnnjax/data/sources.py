@@ -17,6 +17,7 @@ from cnnjax.data.boxes import boxes
 from cnnjax.data.cache import cached
 from cnnjax.data.dataset import Source, Split, hold_out
 from cnnjax.data.folder import folder
+from cnnjax.data.masks import masks
 from cnnjax.data.scenes import draw_split as draw_scenes
 from cnnjax.data.scenes import draw_split_of_several
 from cnnjax.data.shapes import SHAPES, draw_split
@@ -61,20 +62,28 @@ def scenes(
 ) -> Source:
     """Handwritten digits of scikit-learn on canvases, at random sizes and places.
 
-    One on each for localization, else 1 to `objects`. The 1,000 scenes of the test split, or a
-    fifth of `examples` where that is less, show digits that no scene of train shows.
+    One on each for localization, else 1 to `objects`; for segmentation the class 0 is the ground.
+    The 1,000 scenes of the test split, or a fifth of `examples` where that is less, show digits
+    that no scene of train shows.
     """
     known = digits()
-    several = functools.partial(draw_split_of_several, objects=objects)
+    segmented = task == "segmentation"
+    several = functools.partial(draw_split_of_several, objects=objects, masks=segmented)
     drawn = draw_scenes if task == "localization" else several
     tested = min(1000, max(examples // 5, 1))
     train = drawn(known.train, examples=examples, size=size, seed=draw_seed)
     test = drawn(known.test, examples=tested, size=size, seed=draw_seed + 1)
-    return Source(train, test, known.class_names)
+    return Source(train, test, (*(["ground"] if segmented else []), *known.class_names))
 
 
 DATASETS: Table[Callable[..., Source]] = Table(
-    "data set", boxes=boxes, digits=digits, folder=folder, scenes=scenes, synthetic=synthetic
+    "data set",
+    boxes=boxes,
+    digits=digits,
+    folder=folder,
+    masks=masks,
+    scenes=scenes,
+    synthetic=synthetic,
 )
 
 

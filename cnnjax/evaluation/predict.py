@@ -119,17 +119,24 @@ def in_picture(trained: Trained, file: Path | str, prediction: Any) -> Seen:
 
 
 def write_pictures(
-    folder: Path, files: Sequence[Path | str], seen: Iterable[Seen], task: Task
+    folder: Path,
+    files: Sequence[Path | str],
+    seen: Iterable[Seen],
+    task: Task,
+    draw: Callable[[Seen], Image.Image] | None = None,
 ) -> None:
     """Writes a PNG per image file that shows what was predicted of it, into `folder`.
 
-    A name that several files share gets a number.
+    As the task draws it, or `draw`. A name that several files share gets a number.
     """
     taken: set[str] = set()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file, one in zip(files, seen, strict=True):
-            picture = task.draw(Image.fromarray(one.pixels), one.prediction, one.facts)
+            if draw is None:
+                picture = task.draw(Image.fromarray(one.pixels), one.prediction, one.facts)
+            else:
+                picture = draw(one)
             picture.save(folder / f"{unique(printable(Path(file).stem), taken)}.png")
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}") from None

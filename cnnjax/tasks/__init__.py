@@ -11,7 +11,7 @@ from typing import Any
 
 from cnnjax import data
 from cnnjax.registry import Table
-from cnnjax.tasks import classification, detection, localization
+from cnnjax.tasks import classification, detection, localization, segmentation
 from cnnjax.tasks.task import (
     Figure,
     Gathers,
@@ -38,6 +38,7 @@ TASKS: Table[Task] = Table(
     classification=classification.TASK,
     detection=detection.TASK,
     localization=localization.TASK,
+    segmentation=segmentation.TASK,
 )
 
 

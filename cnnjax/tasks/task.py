@@ -106,6 +106,8 @@ class Task:
       top: how many of them are told of a picture unless people say otherwise.
       columns: name -> unit of what of a finding is printed for people.
       draw: from a picture, a placed prediction and its facts to a picture that shows both.
+      objects: from a placed prediction and the facts to how sure each pixel of the picture,
+        (height, width), is one of the objects; None where a task does not know.
       loss_unit: of the loss.
       values: fields of the config that `loss` takes as arguments.
       mixes: augmentations of two examples in one image that have a meaning here: the loss is then
@@ -131,6 +133,7 @@ class Task:
     gathers: Gathers | None = None
     per_class: Mapping[str, Figure] = dataclasses.field(default_factory=dict)
     top: int = 3
+    objects: Callable[[Any, Facts], np.ndarray] | None = None
     loss_unit: str = ""
     values: tuple[str, ...] = ()
     mixes: tuple[str, ...] = ()

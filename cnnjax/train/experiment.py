@@ -110,8 +110,9 @@ def check_task(config: Mapping[str, Any]) -> None:
             f"{kind} makes one image of two, which has no meaning for the task {name}: take it out "
             "of config.augment"
         )
-    if config["label_smoothing"] and "label_smoothing" not in task.values:
-        raise InputError(f"label_smoothing has no meaning for the task {name}: give 0")
+    for value in ("label_smoothing", "dice"):
+        if config[value] and value not in task.values:
+            raise InputError(f"{value} has no meaning for the task {name}: give 0")
 
 
 def prepare(
