@@ -145,11 +145,14 @@ def test_the_guides_python_lines_answer_as_written():
     assert failures == 0 and count > 25
 
 
-def test_the_readmes_python_runs():
-    (code,) = blocks(README, "python")
+def test_the_readmes_python_runs(monkeypatch):
+    monkeypatch.chdir(ROOT)
     names: dict = {}
-    exec(code, names)
+    for code in blocks(README, "python"):
+        exec(code, names)
     assert names["logits"].shape == (8, 10) and names["logits"].dtype == "float32"
+    assert names["findings"][0][0].keys() == {"class", "probability"}
+    assert names["heat"].shape == (28, 28) and names["heat"].dtype == "float32"
 
 
 @pytest.mark.parametrize(

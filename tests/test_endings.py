@@ -138,7 +138,7 @@ def quick(cases):
 
 
 def test_the_example_of_the_readme_ends(tmp_path):
-    example = README.split("```python\n")[1].split("```")[0]
+    example = README.split("```python\n")[2].split("```")[0]
     assert "resnet20" in example
     (tmp_path / "example.py").write_text(example)
     process = started(tmp_path / "example.py", env=os.environ | {"PYTHONPATH": str(ROOT)})

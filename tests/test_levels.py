@@ -19,7 +19,7 @@ LEVELS = {
     "evaluation": 4,
     "export": 5, "train": 5, "explain": 5,
     "sweep": 6, "report": 6,
-    "verification": 7, "illustration": 7, "torture": 7, "__main__": 7,
+    "verification": 7, "illustration": 7, "torture": 7, "__main__": 7, "api": 7,
 }  # fmt: skip
 LIBRARY = sorted((ROOT / "cnnjax").rglob("*.py"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -14,13 +14,14 @@ from cnnjax.parallel import hosts
 from cnnjax.train import partition, phases, programs, start, watch
 from cnnjax.train.clock import Clock
 from cnnjax.train.experiment import Experiment
-from cnnjax.train.loop import train
+from cnnjax.train.loop import Progress, train
 from cnnjax.train.state import TrainState, from_saved
 from cnnjax.train.step import create_state
 from cnnjax.workdir import files
 from cnnjax.workdir.checkpoint import Checkpoints
 
 Source = Callable[[], start.Source] | None
+Advance = Generator[Progress, None, TrainState]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,10 +35,10 @@ class Course:
     stop_requested: Callable[[], bool]
     judge: Callable[[int, Mapping[str, float]], None] | None = None
 
-    def run(self, source: Source = None) -> TrainState:
+    def run(self, source: Source = None) -> Advance:
         """Trains from the newest good checkpoint on, and from there again where the config says so.
 
-        Returns the state after the last step, or after the one at which a stop was requested.
+        Yields as `loop.train` does; returns the state after the last step, or where it stopped.
         """
         retreating = False
         while True:
@@ -50,13 +51,13 @@ class Course:
             else:
                 print(opening(experiment, state))
             try:
-                return self.through(experiment, state)
+                return (yield from self.through(experiment, state))
             except watch.NotFinite:
                 if not watch.retreats(experiment, self.workdir):
                     raise
                 retreating = True
 
-    def through(self, experiment: Experiment, state: TrainState) -> TrainState:
+    def through(self, experiment: Experiment, state: TrainState) -> Advance:
         """Trains from a state in a phase to the end of the last phase."""
         for phase in experiment.phases[experiment.phase.number :]:
             if phase.number != experiment.phase.number:
@@ -66,7 +67,7 @@ class Course:
             last = phase is experiment.phases[-1]
             if int(state.step) < phase.until or last:
                 slower = watch.slowed(experiment, self.workdir, int(state.step))
-                state = train(
+                state = yield from train(
                     slower, state, self.workdir, self.checkpoints, self.clock,
                     self.stop_requested, self.judge,
                 )  # fmt: skip

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,23 @@ from cnnjax.workdir.checkpoint import Checkpoints
 IN_FLIGHT = {"cpu": 2, "gpu": 16, "tpu": 16}
 
 
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Where a run stands after a call of the devices.
+
+    Attributes:
+      step: steps taken.
+      epoch: passes over the training split, fractions included.
+      training: loss and figures since the last report; empty where none was due.
+      validation: loss, figures and `examples`; empty where no validation was due.
+    """
+
+    step: int
+    epoch: float
+    training: Mapping[str, float]
+    validation: Mapping[str, float]
+
+
 def train(
     experiment: Experiment,
     state: TrainState,
@@ -38,11 +56,10 @@ def train(
     clock: Clock,
     stop_requested: Callable[[], bool],
     judge: Callable[[int, Mapping[str, float]], None] | None = None,
-) -> TrainState:
-    """Returns the state after the phase's last step, or after that at which it is to stop.
+) -> Generator[Progress, None, TrainState]:
+    """Yields after every call; returns the state after the phase's last step, or where it stops.
 
-    Because somebody has asked, or because the validations do not get better (`early`).
-
+    It stops early where somebody asks for it, or the validations get no better (`early`).
     Reports, validates and saves on the way; the returned state is saved, too.
     """
     config, mapper, dataset = experiment.config, experiment.mapper, experiment.dataset
@@ -112,6 +129,8 @@ def train(
             if due(every["checkpoint"]) or (validated and config["evaluate"]["select"] == "best"):
                 with clock.section("checkpoint"):
                     save(validated)
+            shown = report if reports else {}
+            yield Progress(step, experiment.epoch(step), shown, validated)
         with clock.section("checkpoint"):
             save(None)
             checkpoints.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,21 @@ from cnnjax.train import early, partition, start, stop
 from cnnjax.train.clock import Clock
 from cnnjax.train.course import Course
 from cnnjax.train.experiment import Experiment, check_parts, prepare
+from cnnjax.train.loop import Progress
 from cnnjax.train.state import TrainState
 from cnnjax.workdir import checkpoint, environment, files
 from cnnjax.workdir.checkpoint import Checkpoints
 from cnnjax.workdir.disk import full_disk_is_a_failure
+
+Judge = Callable[[int, Mapping[str, float]], None] | None
+Running = Generator[Progress, None, dict[str, Any]]
 
 
 def run(
     config: Mapping[str, Any],
     workdir: Path,
     imports: float = 0.0,
-    judge: Callable[[int, Mapping[str, float]], None] | None = None,
+    judge: Judge = None,
     ignore_platform: bool = False,
 ) -> dict[str, Any]:
     """Trains as `config` says, or resumes, and returns what `result.json` holds.
@@ -42,20 +46,37 @@ def run(
     when the loss stays infinite or not a number, when copies on several devices differ, and when
     the disk is full, and, before any data are read, where XLA computes wrong values.
     """
+    running = steps(config, workdir, imports, judge, ignore_platform)
+    while True:
+        try:
+            next(running)
+        except StopIteration as end:
+            return end.value
+
+
+def steps(
+    config: Mapping[str, Any],
+    workdir: Path,
+    imports: float = 0.0,
+    judge: Judge = None,
+    ignore_platform: bool = False,
+) -> Running:
+    """Is `run`, yielding after every call of the devices; closed early, the run can go on."""
     with stop.requests() as stop_requested:
         config = paths.located(tasks.resolved(configuration.check(config)))
-        return claimed(config, workdir, imports, judge, ignore_platform, stop_requested)
+        told = (imports, judge, ignore_platform, stop_requested)
+        return (yield from claimed(config, workdir, *told))
 
 
 def claimed(
     config: dict[str, Any],
     workdir: Path,
     imports: float,
-    judge: Callable[[int, Mapping[str, float]], None] | None,
+    judge: Judge,
     ignore_platform: bool,
     stop_requested: stop.Requests,
-) -> dict[str, Any]:
-    """Is `run` of a checked config, while the process listens for signals."""
+) -> Running:
+    """Is `steps` of a checked config, while the process listens for signals."""
     mapper = check_parts(config)
     config = hosts.from_first(partial(start.remembered, config, workdir))
     with full_disk_is_a_failure(workdir), contextlib.ExitStack() as claim:
@@ -79,7 +100,7 @@ def claimed(
         stop_requested.begin()
         with Checkpoints(workdir, best, config["checkpoint"]["keep"]) as checkpoints:
             course = Course(experiment, workdir, checkpoints, clock, stop_requested, judge)
-            state = course.run(source)
+            state = yield from course.run(source)
         if early.over(config, experiment.task, workdir):
             patience = config["evaluate"]["patience"]
             print(f"The last {patience} validations were no better: the run ends here.")
