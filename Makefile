@@ -24,8 +24,8 @@ $(VENV)/installed-dev: $(VENV)/installed
 # those would replace the CPU build of torch.
 $(VENV)/installed-oracles: $(VENV)/installed-dev
 	$(BIN)/python -m pip install --quiet 'torch==2.13.0'
-	$(BIN)/python -m pip install --quiet 'keras>=3.15,<4' huggingface_hub pyyaml tqdm packaging pycocotools
-	$(BIN)/python -m pip install --quiet --no-deps 'torchvision==0.28.0' 'timm==1.0.31' 'captum==0.9.0'
+	$(BIN)/python -m pip install --quiet 'keras>=3.15,<4' huggingface_hub pyyaml tqdm packaging pycocotools pandas termcolor
+	$(BIN)/python -m pip install --quiet --no-deps 'torchvision==0.28.0' 'timm==1.0.31' 'captum==0.9.0' 'cleanlab==2.9.0'
 	@touch $@
 
 train: $(VENV)/installed
