@@ -18,6 +18,7 @@ SWITCH = "CNNJAX_COMMAND"
 # Parts of the others.
 INSIDE = (
     "configuration", "faults", "help", "launch", "networks", "printed", "processes", "registering",
+    "weights",
 )  # fmt: skip
 
 
