@@ -176,6 +176,9 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
     "report": {
         "every_steps": Field(50, "between lines of metrics", 1),
         "tensorboard": Field(True, "write event files"),
+        "pictures": Field(
+            False, "event files get pictures of what the network sees and gets wrong, at the end"
+        ),
     },
 }
 

@@ -24,18 +24,25 @@ def main(arguments: Sequence[str]) -> int:
     if not WORKDIR.value:
         return launch.refuse("--workdir=DIR is missing: where this run keeps its results")
     from cnnjax import compiler, paths
+    from cnnjax.parallel import hosts
     from cnnjax.train import run, stop
+    from cnnjax.workdir import files
 
     config = configuration.value(CONFIG)
     if config.get("deterministic") is True:
         compiler.be_deterministic()
     workdir = paths.expanded(WORKDIR.value)
     processes.join()
+    finished = (workdir / files.RESULT).exists()
     try:
         run.run(config, workdir, launch.seconds(), ignore_platform=faults.IGNORE.value)
     except stop.Stopped as stopped:
         print(stopped)
         return stop.STOPPED
+    if config.report.pictures and not finished and hosts.first():
+        from cnnjax.report import tensorboard
+
+        tensorboard.write(workdir)
     return 0
 
 

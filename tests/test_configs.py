@@ -45,7 +45,11 @@ def test_lenet5_keeps_the_fields_of_its_recipe():
         ("model", "set config.model.name=x"),
         ("data", "set config.data.name=x"),
         ("schedule", "set config.schedule.name=x"),
-        ("report", "set one of config.report.every_steps, config.report.tensorboard"),
+        (
+            "report",
+            "set one of config.report.every_steps, config.report.tensorboard, "
+            "config.report.pictures",
+        ),
     ],
 )
 def test_a_section_given_as_a_field_is_explained(section, words, capsys, monkeypatch):

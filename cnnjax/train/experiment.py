@@ -81,6 +81,8 @@ def check_parts(config: Mapping[str, Any]) -> parallel.Mapper:
     if config["evaluate"]["select"] == "best" and not config["data"]["validation"]:
         raise InputError("evaluate.select=best needs a validation split: set data.validation")
     early.check(config)
+    if config["report"]["pictures"] and not config["report"]["tensorboard"]:
+        raise InputError("report.pictures go into event files: set report.tensorboard=True")
     mapper = parallel.mapper(config["parallel"]["mapper"], config["parallel"]["devices"])
     per_device = config["batch_size"] // mapper.devices
     if augment.pipeline(config["augment"]).mixes and per_device % 2:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -114,7 +115,7 @@ class Events:
         # The time in a file's name counts whole seconds: the step keeps two sessions of one
         # second apart, and in order.
         self.messages: Any = event_pb2
-        self.summary_of = summary.scalar
+        self.summary = summary
         name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{step:010d}"
         self.records = RecordWriter(str(workdir / name))
         self.write(0, file_version="brain.Event:2")
@@ -127,7 +128,11 @@ class Events:
         self.records.write(event.SerializeToString())
 
     def scalar(self, tag: str, value: float, step: int) -> None:
-        self.write(step, summary=self.summary_of(tag, value))
+        self.write(step, summary=self.summary.scalar(tag, value))
+
+    def image(self, tag: str, pixels: np.ndarray, step: int) -> None:
+        """Records uint8 pixels, (height, width, 3)."""
+        self.write(step, summary=self.summary.image(tag, pixels, dataformats="HWC"))
 
     def flush(self) -> None:
         self.records.flush()
