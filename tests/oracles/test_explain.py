@@ -99,6 +99,25 @@ def test_grad_cam(pair, graph):
     close(ours[..., None], wanted)
 
 
+def test_grad_cam_plus_plus(pair, graph):
+    """By torch's own maps and gradients: captum has no Grad-CAM++."""
+    theirs, _, variables, images, tensor = pair
+    maps = theirs.features[:13](tensor).detach().requires_grad_()
+    pooled = theirs.classifier(theirs.features[13:](maps)).flatten(1)
+    (slope,) = torch.autograd.grad(pooled[:, CLASS].sum(), maps)
+    wanted = torch.zeros(2, 1, *maps.shape[2:])
+    for i in range(2):
+        for k in range(maps.shape[1]):
+            a, g = maps[i, k], slope[i, k]
+            divisor = 2 * g**2 + a.sum() * g**3
+            alpha = torch.where(divisor == 0, 0.0, g**2 / torch.where(divisor == 0, 1.0, divisor))
+            wanted[i, 0] += (alpha * torch.relu(g)).sum() * a
+    ours = jax.jit(
+        lambda v, x: activation.grad_cam_plus_plus(graph, v, x, LAYER, lambda y: y[:, CLASS])
+    )(variables, images)
+    close(ours[..., None], wanted)
+
+
 def test_guided_backpropagation(pair, graph):
     theirs, _, variables, images, tensor = pair
     wanted = captum.GuidedBackprop(theirs).attribute(tensor, target=CLASS)
