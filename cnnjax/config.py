@@ -76,6 +76,8 @@ FIELDS: dict[str, Field | dict[str, Field]] = {
         "data_dir": Field("", "where TFDS sets are prepared; empty: ~/tensorflow_datasets"),
         "manual_dir": Field("", "archives already on disk, instead of a download"),
         "validation": Field(0.1, "share of the training split held out by seed", 0, 0.999),
+        "only": Field((), "names of the classes that are kept, in their new order; empty: all"),
+        "limit": Field(0, "training images that are kept, by seed; 0: all", 0),
         "resident": Field(
             "auto",
             "the training images lie on the devices; auto: on a GPU or TPU, if they fit there",

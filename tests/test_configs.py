@@ -9,6 +9,7 @@ from absl import flags
 from cnnjax import config as configuration
 from cnnjax import models
 from cnnjax.evaluation.trained import build_module
+from cnnjax.train import phases
 from experiments import configuration as configuration_flag
 from experiments import launch
 
@@ -25,6 +26,15 @@ def test_every_network_gets_only_fields_that_it_has(file):
         config = of_file(file, name)
         assert config["model"]["name"] == name
         build_module(config, outputs=10)
+
+
+def test_every_mode_of_transfer_is_a_config():
+    known = runpy.run_path(str(CONFIGS / "transfer.py"))["MODES"]
+    for mode in known:
+        config = of_file("transfer.py", mode)
+        phases.check(config, build_module(config, outputs=5))
+        assert (config["init"]["path"] == "") == (mode in ("source", "scratch"))
+    assert len(known) == 5
 
 
 def test_lenet5_keeps_the_fields_of_its_recipe():

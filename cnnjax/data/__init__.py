@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cnnjax import fields, images
+from cnnjax.data import subset
 from cnnjax.data.balance import Balanced
 from cnnjax.data.dataset import (
     IGNORED,
@@ -62,6 +63,8 @@ def load(
     seed: int = 0,
     task: str = "",
     stratify: str = "label",
+    only: tuple[str, ...] = (),
+    limit: int = 0,
     **options: Any,
 ) -> Dataset:
     """Returns the data set `name`.
@@ -75,6 +78,8 @@ def load(
         its own for that.
       task: what the set is wanted for, where its source knows several; empty: what it is for.
       stratify: the target of which every split holds the same shares, if the set has it.
+      only: names of the classes that are kept, in their new order; empty: all.
+      limit: examples of train that are kept, chosen by `seed`; 0: all.
       image_size: pixels per side to resize to; 0 keeps the set's own.
       resize, crop_fraction, interpolation: how, as in `cnnjax.images.Preprocessing`.
       options: fields of the source function.
@@ -88,11 +93,15 @@ def load(
         source = DATASETS[name](**options, **given)
     else:
         source = tfds_source(name, data_dir or "", manual_dir or "", size)
+    if only:
+        source = subset.of_classes(source, only)
     train, test = resized(source.train, size), resized(source.test, size)
     if source.validation is None:
         train, held = hold_out(train, validation, seed, stratify)
     else:
         held = resized(source.validation, size)
+    if limit:
+        train = subset.limited(train, limit, seed, stratify)
     if not len(train) or not len(test):
         raise InputError(f"{name}: no examples left: {len(train)} train, {len(test)} test")
     if isinstance(train.images, Files):

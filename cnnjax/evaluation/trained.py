@@ -94,6 +94,8 @@ def load_data(config: Mapping[str, Any], data_dir: str | None = None) -> data.Da
         seed=config["seed"],
         task=name,
         stratify=task.stratify,
+        only=section["only"],
+        limit=section["limit"],
         **configuration.extra(config, "data"),
     )
     tasks.check_targets(name, task, dataset)

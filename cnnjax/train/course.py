@@ -62,7 +62,7 @@ class Course:
         for phase in experiment.phases[experiment.phase.number :]:
             if phase.number != experiment.phase.number:
                 experiment = experiment.entered(phase)
-                state = phases.begun(phase, state, experiment.hyper)
+                state = phases.begun(phase, state, experiment.hyper, experiment.mapper)
                 print(opening(experiment, state))
             last = phase is experiment.phases[-1]
             if int(state.step) < phase.until or last:
@@ -98,7 +98,7 @@ def resume(
     first = initial(experiment)
     for phase in reversed(experiment.phases):
         inside = experiment.entered(phase)
-        state = phases.begun(phase, first, inside.hyper) if phase.number else first
+        state = phases.begun(phase, first, inside.hyper, inside.mapper) if phase.number else first
         after = phase.start if phase.number else -1
         restored = checkpoints.restore(state.variables, state.saved(), after)
         if restored is not None:
@@ -125,7 +125,7 @@ def begun(
     step = found.step or 0
     phase = next(p for p in reversed(experiment.phases) if p.start < step or not p.number)
     inside = experiment.entered(phase)
-    blank = phases.begun(phase, first, inside.hyper) if phase.number else first
+    blank = phases.begun(phase, first, inside.hyper, inside.mapper) if phase.number else first
     return inside, start.continued(found, config, blank, experiment.steps)
 
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import jax
 import optax
 from flax import linen as nn
 
-from cnnjax import compiler, models
+from cnnjax import compiler, models, parallel
 from cnnjax import config as configuration
 from cnnjax.errors import InputError
 from cnnjax.train import optim, partition, rates
@@ -120,10 +119,11 @@ def check(config: Mapping[str, Any], module: nn.Module) -> None:
     rates.check(pairs, params)
 
 
-def begun(phase: Phase, state: TrainState, hyper: Mapping[str, Any]) -> TrainState:
+def begun(
+    phase: Phase, state: TrainState, hyper: Mapping[str, Any], mapper: parallel.Mapper
+) -> TrainState:
     """Returns the state with the phase's optimiser before its first step."""
-    trained = partition.split(state.params, phase.freeze)[0]
-    start = compiler.jit(partial(phase.optimizer(hyper, phase.start).init))
-    place = jax.tree.leaves(state.params)[0].sharding
-    opt_state = jax.device_put(start(trained), place)
+    trained = jax.device_get(partition.split(state.params, phase.freeze)[0])
+    start = compiler.jit(phase.optimizer(hyper, phase.start).init)
+    opt_state = mapper.replicate(start(trained))
     return state.replace(opt_state=opt_state)  # pyright: ignore[reportAttributeAccessIssue]

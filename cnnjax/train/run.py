@@ -78,7 +78,8 @@ def claimed(
 ) -> Running:
     """Is `steps` of a checked config, while the process listens for signals."""
     mapper = check_parts(config)
-    config = hosts.from_first(partial(start.remembered, config, workdir))
+    known = hosts.from_first(partial(start.remembered, config, workdir))
+    config = {**config, "init": {**config["init"], "sha256": known}}
     with full_disk_is_a_failure(workdir), contextlib.ExitStack() as claim:
         finished = hosts.from_first(partial(begin, config, workdir, claim))
         if finished is not None:

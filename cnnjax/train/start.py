@@ -51,14 +51,14 @@ class Source:
     step: int | None = None
 
 
-def remembered(config: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
-    """Returns the config with the digest of what the run in `workdir` has started from."""
-    given = dict(config["init"])
+def remembered(config: Mapping[str, Any], workdir: Path) -> str:
+    """Returns the digest that the config gives, or else that the run in `workdir` started from."""
+    given = config["init"]
     if given["path"] and not given["sha256"] and (workdir / CONFIG).is_file():
         before = read_config(workdir)["init"]
         if before["path"] == given["path"]:
-            given["sha256"] = before["sha256"]
-    return {**config, "init": given}
+            return before["sha256"]
+    return given["sha256"]
 
 
 def opened(

@@ -134,9 +134,19 @@ AUGMENTATION = (
 
 TRANSFER = (
     Row("X1", "S0", "bottleneck features, computed once, and a new classifier"),
-    Row("X2", "S0,S1", "the first layers frozen, to the bit"),
+    Row(
+        "X2",
+        "S0,S1",
+        "the first layers frozen, to the bit",
+        ("tests/test_freeze.py::test_frozen_layers_and_their_statistics_do_not_move",),
+    ),
     Row("X3", "S0,S4", "all fine-tuned from pre-trained weights; beats scratch"),
-    Row("X4", "S4", "extraction first, then fine-tuning"),
+    Row(
+        "X4",
+        "S4",
+        "extraction first, then fine-tuning",
+        ("tests/test_init.py::test_two_phases_are_one_run_with_one_resume",),
+    ),
     Row("X5", "S1", "transfer is faster than scratch"),
 )
 
