@@ -158,6 +158,11 @@ def test_objects_are_in_the_pixels_of_the_picture_and_drawn_there(tmp_path):
     assert [f["class"] for f in findings] == ["cat", "cow"]
     assert findings[0]["box"] == [48, 24, 67.2, 48] and findings[1]["box"] == [24, 4.8, 43.2, 28.8]
     json.dumps(findings)
+    # Another class at the same place is less sure, and not told; nor is what is hardly likely.
+    again = {name: np.concatenate([x[:2], x[:2], x[2:]]) for name, x in placed.items()}
+    again["labels"][2:4], again["scores"][2:4] = 1, 0.6
+    assert len(detection.findings(again, facts)) == 2
+    assert not detection.findings({**placed, "scores": placed["scores"] * 0.5}, facts)
     picture = Image.new("RGB", (96, 48), "gray")
     seen = predict.Seen(np.asarray(picture), placed, facts)
     predict.write_pictures(tmp_path, ["wide.png"], [seen], detection.TASK)
