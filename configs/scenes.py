@@ -1,10 +1,17 @@
-"""Handwritten digits of scikit-learn on a canvas: which one it is, and the box around it.
+"""Handwritten digits of scikit-learn on a canvas: which they are, and the boxes around them.
 
 python -m experiments.train --config=configs/scenes.py:localization --workdir=runs/scenes
 
 1,000 test scenes, of digits that no training scene shows, mean of 3 seeds (range): class right and
 IoU of at least 0.5 of 95.7 % (94.9 to 96.3), mean IoU 0.899 (0.898 to 0.901). Training took 225 s
 on two CPU cores that others used, too, and 480 s where more of them did.
+
+python -m experiments.train --config=configs/scenes.py:detection --workdir=runs/several
+
+1 to 8 digits on a canvas of 64x64, which may overlap; 1,000 test scenes of digits that no training
+scene shows. One seed, when 4.1 of its 6 epochs were done: mean average precision 0.741 (COCO's),
+0.946 at an IoU of 0.5. Two CPU cores that many others used computed 60 to 130 of its 28,500 images
+a second.
 """
 
 from cnnjax.config import default, parse
