@@ -25,7 +25,8 @@ from cnnjax import compiler, threefry
 
 # Numbers of a row, and rows that are drawn at once: 1 MiB.
 ROW, ROWS = 2**14, 2**4
-# Named as Flax names them: numbers of a shape and type from a key.
+# Named as Flax names them: numbers of a shape and type from a key. The last operation of each is a
+# bound, after which XLA multiplies by the factor: it would merge it with that of a normal one.
 DISTRIBUTIONS: dict[str, Callable[..., jax.Array]] = {
     "truncated_normal": lambda key, *kind: jax.random.truncated_normal(key, -2, 2, *kind),
     "uniform": lambda key, *kind: jax.random.uniform(key, *kind, minval=-1),

@@ -11,8 +11,10 @@ from flax import linen as nn
 
 from cnnjax import caches, compiler, draws, models, threefry
 from cnnjax.layers import INITIALIZERS, Conv, ConvBN, Dense
+from cnnjax.layers.upsample import he_normal
 
 KEY = jax.random.key(7)
+APART = nn.initializers.variance_scaling(2, "fan_in", "truncated_normal", batch_axis=(0, 1))
 # One of each family. Airbench fits its weights to its shapes, and compiles those.
 DEEP = (
     "alexnet", "densenet121", "googlenet", "inception_v3", "inception_resnet_v2", "mobilenet_v1",
@@ -98,6 +100,15 @@ def test_every_initialisation_draws_what_it_draws_elsewhere(name):
 
     assert cuts(drawn) == ([0, 1] if name == "orthogonal" else [1, 0])
     expected = getattr(nn.initializers, name)()(jax.random.fold_in(KEY, 3), (3, 3, 5, 90))
+    assert words(draws.program(drawn)(KEY)) == words(expected)
+
+
+def test_an_up_convolution_draws_what_that_of_flax_draws():
+    def drawn(key):
+        return he_normal(jax.random.fold_in(key, 3), (2, 2, 5, 90))
+
+    expected = APART(jax.random.fold_in(KEY, 3), (2, 2, 5, 90))
+    assert cuts(drawn) == [1, 0]
     assert words(draws.program(drawn)(KEY)) == words(expected)
 
 

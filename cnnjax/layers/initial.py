@@ -31,10 +31,16 @@ def scaled(
     scale: float,
     fan: Literal["fan_in", "fan_avg"],
     distribution: Distribution,
+    apart: tuple[int, ...] = (),
 ) -> jax.Array:
-    """Returns Flax' `variance_scaling`: numbers of the variance scale / fan, noted as a draw."""
-    values = nn.initializers.variance_scaling(scale, fan, distribution)(key, shape, dtype)
-    inputs, outputs = math.prod(shape[:-1]), math.prod(shape[:-2]) * shape[-1]
+    """Returns Flax' `variance_scaling`: numbers of the variance scale / fan, noted as a draw.
+
+    Along the axes `apart` lie weights of which an output sees one alone.
+    """
+    start = nn.initializers.variance_scaling(scale, fan, distribution, batch_axis=apart)
+    values = start(key, shape, dtype)
+    seen = [1 if axis in apart else size for axis, size in enumerate(shape)]
+    inputs, outputs = math.prod(seen[:-1]), math.prod(seen[:-2]) * seen[-1]
     variance = np.float32(scale / (inputs if fan == "fan_in" else (inputs + outputs) / 2))
     if distribution == "uniform":
         factor = np.sqrt(np.float32(3) * variance)

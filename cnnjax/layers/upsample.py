@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,9 +13,10 @@ from flax.linen.dtypes import promote_dtype
 
 from cnnjax.kernels import Window
 from cnnjax.layers.correlate import correlate
+from cnnjax.layers.initial import scaled
 
 # The fan-in is the channels: every output sees one place of its input.
-he_normal = nn.initializers.variance_scaling(2, "fan_in", "truncated_normal", batch_axis=(0, 1))
+he_normal = partial(scaled, scale=2, fan="fan_in", distribution="truncated_normal", apart=(0, 1))
 
 
 class UpConv(nn.Module):
