@@ -17,8 +17,8 @@ if not HOME.is_dir():
 SWITCH = "CNNJAX_COMMAND"
 # Parts of the others.
 INSIDE = (
-    "configuration", "faults", "help", "launch", "networks", "printed", "processes", "registering",
-    "weights",
+    "configuration", "faults", "findings", "help", "launch", "networks", "printed",
+    "processes", "registering", "weights",
 )  # fmt: skip
 
 

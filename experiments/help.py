@@ -116,7 +116,7 @@ def networks() -> None:
     """Prints the names of networks, by family."""
     from cnnjax import models
 
-    for family in models.FAMILIES:
+    for family in models.EVERY:
         print(f"{first_sentence(family)}\n    {', '.join(family.MODELS)}")
 
 

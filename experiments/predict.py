@@ -11,7 +11,6 @@ exit status is 1 then.
 
 from __future__ import annotations
 
-import csv
 import glob
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from typing import Any
 
 from absl import flags
 
-from experiments import launch, networks, printed
+from experiments import findings, launch, networks
 
 TOP = flags.DEFINE_integer(
     "top", None, "Findings to print per image, instead of 3 classes, or all objects.", 1
@@ -56,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     if cut and not OUTPUT.value:
         return launch.refuse("--output=DIR is missing: where the pictures are to lie")
     files = [file for argument in arguments for file in files_of(argument)]
-    show = as_json if JSON.value else as_csv if CSV.value else as_table
+    show = findings.as_json if JSON.value else findings.as_csv if CSV.value else findings.as_table
     unread: list[InputError] = []
     shown: list[tuple[Path, Any]] = []
 
@@ -108,45 +107,6 @@ def files_of(argument: str) -> list[Path]:
         only = "; it matches directories, which are read by their name" if matches else ""
         raise InputError(f"no file matches {argument}{only}")
     return files
-
-
-def as_json(answers: Iterator[tuple[Path, Any]], task: Any) -> None:
-    from cnnjax.workdir import files
-
-    for file, answer in answers:
-        error = isinstance(answer, Exception)
-        found = {"error": str(answer)} if error else {task.finds: answer}
-        print(files.as_json({"image": str(file), **found}), flush=True)
-
-
-def as_csv(answers: Iterator[tuple[Path, Any]], task: Any) -> None:
-    from cnnjax.data.folders import printable
-
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["image", *task.columns, "error"])
-    for file, answer in answers:
-        if isinstance(answer, Exception):
-            writer.writerow([printable(file), *("" for _ in task.columns), answer])
-            continue
-        for finding in answer:
-            writer.writerow([printable(file), *(finding[name] for name in task.columns), ""])
-
-
-def as_table(answers: Iterator[tuple[Path, Any]], task: Any) -> None:
-    from rich.table import Table
-
-    from cnnjax.data.folders import printable
-    from cnnjax.tasks import shown
-
-    table = Table("image", *task.columns)
-    for file, answer in answers:
-        if isinstance(answer, Exception):
-            table.add_row(printable(file), "cannot be read")
-            continue
-        for i, finding in enumerate(answer or [{}]):
-            cells = (shown(finding[name], unit) for name, unit in task.columns.items() if finding)
-            table.add_row("" if i else printable(file), *cells)
-    printed.console().print(table)
 
 
 if __name__ == "__main__":

@@ -121,25 +121,12 @@ def test_a_run_augments_its_training_images_only_and_resumes(tmp_path, monkeypat
     assert expected["params_sha256"] != plain["params_sha256"]
     # The first validation of either comes after one epoch; at step 0 they are the same network.
     steps = iter(range(100))
-    monkeypatch.setattr(run.stop, "requests", lambda: stopping(steps))
+    monkeypatch.setattr(run.stop, "requests", lambda: tiny.asked(lambda: next(steps) == 10))
     with pytest.raises(run.stop.Stopped):
         run.run(tiny.config(**changes), tmp_path / "stopped")
     found = run.run(tiny.config(**changes), tmp_path / "stopped")
     assert {**found, "seconds": 0, "programs": 0} == {**expected, "seconds": 0, "programs": 0}
     assert tiny.metrics(tmp_path / "stopped") == tiny.metrics(tmp_path / "whole")
-
-
-class stopping:
-    """Asks for a stop at the tenth look, and never again."""
-
-    def __init__(self, steps):
-        self.steps = steps
-
-    def __enter__(self):
-        return lambda: next(self.steps) == 10
-
-    def __exit__(self, *unused):
-        pass
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ OF_THIS_MACHINE = (
 # Pictures that commands of the guide read.
 GIVEN = ("docs/pictures/digit.png", "docs/scene.png", "docs/several.png")
 # Where commands of the guide draw; the copies in docs/pictures are made by hand.
-DRAWN = ("docs/pictures", "runs/seen")
+DRAWN = ("docs/pictures", "runs/digits/pictures", "runs/seen")
 # What a full run of the command would take too long for, or has to read from elsewhere.
 MNIST = (f"--config.data.data_dir={ROOT.parent / 'shared' / 'tfds'}", "--config.epochs=0.02")
 SHORTER = {

@@ -66,15 +66,8 @@ def test_a_run_of_several_steps_at_a_call_resumes_to_the_bit(tmp_path, monkeypat
     expected = run.run(tiny.config(**changes), tmp_path / "whole")
     looks = iter(range(100))
 
-    class Requests:
-        def __enter__(self):
-            return lambda: next(looks) == 5
-
-        def __exit__(self, *unused):
-            pass
-
     with monkeypatch.context() as patched, pytest.raises(Stopped):
-        patched.setattr(run.stop, "requests", Requests)
+        patched.setattr(run.stop, "requests", lambda: tiny.asked(lambda: next(looks) == 5))
         run.run(tiny.config(**changes), tmp_path / "stopped")
     found = run.run(tiny.config(**changes), tmp_path / "stopped")
     assert {**found, "seconds": 0, "programs": 0} == {**expected, "seconds": 0, "programs": 0}

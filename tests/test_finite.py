@@ -13,7 +13,7 @@ from cnnjax.train import log, run, watch
 from cnnjax.train.finite import accept
 from cnnjax.train.state import TrainState, none_skipped
 from cnnjax.workdir import files
-from experiments import predict
+from experiments import findings
 from tests import tiny
 
 STEPS = 24  # of a tiny run: 4 epochs of 48 images, 8 at a time
@@ -132,15 +132,8 @@ def test_a_run_resumed_after_a_retreat_keeps_its_rate(tmp_path, monkeypatch):
     expected = run.run(config, tmp_path / "undisturbed")
     steps = iter(range(1000))
 
-    class Interrupted:
-        def __enter__(self):
-            return lambda: next(steps) > 20
-
-        def __exit__(self, *unused):
-            pass
-
     with monkeypatch.context() as patched, pytest.raises(run.stop.Stopped):
-        patched.setattr(run.stop, "requests", Interrupted)
+        patched.setattr(run.stop, "requests", lambda: tiny.asked(lambda: next(steps) > 20))
         run.run(config, tmp_path / "stopped")
     found = run.run(config, tmp_path / "stopped")
     assert found["params_sha256"] == expected["params_sha256"]
@@ -179,7 +172,7 @@ def test_whatever_holds_figures_is_strict_json(tmp_path, monkeypatch, capsys):
     again = run.run(tiny.config(epochs=0.0), tmp_path)
     assert math.isnan(again["test_loss"]) and "Test: loss nan" in capsys.readouterr().out
     answers = [(tmp_path / "a.png", [{"class": "x", "probability": math.nan}])]
-    predict.as_json(iter(answers), tasks.TASKS["classification"])
+    findings.as_json(iter(answers), tasks.TASKS["classification"])
     assert strict(capsys.readouterr().out)["classes"] == [{"class": "x", "probability": None}]
     nested = {"trials": [{"curve": [[1, math.inf], (2, 0.5)]}], "text": "NaN", "count": 3}
     assert strict(files.as_json(nested)) == {

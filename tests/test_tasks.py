@@ -1,6 +1,5 @@
 """A task is one file and one word: everything else carries it without knowing it."""
 
-import contextlib
 import dataclasses
 import json
 import math
@@ -43,9 +42,8 @@ def seen(result):
 def stopped(config, workdir, monkeypatch):
     """Runs until a signal would have come before the eighth step."""
     looks = iter(range(100))
-    requests = contextlib.nullcontext(lambda: next(looks) == 7)
     with monkeypatch.context() as patched, pytest.raises(run.stop.Stopped):
-        patched.setattr(run.stop, "requests", lambda: requests)
+        patched.setattr(run.stop, "requests", lambda: tiny.asked(lambda: next(looks) == 7))
         run.run(config, workdir)
 
 

@@ -1,5 +1,6 @@
 """Runs that take seconds: a network of a few hundred weights on 60 drawn images."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -75,3 +76,14 @@ def check_events(workdir):
     for tag, values in expected.items():
         found = [(event.step, event.value) for event in events.Scalars(tag)]
         np.testing.assert_allclose(found, values, rtol=1e-6, err_msg=tag)
+
+
+@contextlib.contextmanager
+def asked(look):
+    """Stands for `stop.requests`: a stop is asked for as soon as `look()` is true."""
+
+    def requests():
+        return look()
+
+    requests.begin = lambda: None
+    yield requests
