@@ -206,8 +206,10 @@ def facts(
     names = tuple(stored["class_names"])
     if not all(type(n) is int and 0 < n < 2**16 for n in (height, width, channels)):
         raise InputError(f"shape is height, width and channels; found {shape}")
-    if not names or not all(isinstance(name, str) for name in names):
-        raise InputError("class_names are texts, one at least")
+    task = tasks.TASKS[tasks.name_of(config)]
+    needed = "label" in task.targets(data.Facts(shape, names))
+    if (needed and not names) or not all(isinstance(name, str) for name in names):
+        raise InputError("class_names are texts" + (", one at least" if needed else ""))
     if "preprocessing" in stored:
         return shape, names, images.from_json(stored["preprocessing"])
     return shape, names, preprocessing(config, shape, stored["mean"], stored["std"])
