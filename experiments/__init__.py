@@ -4,10 +4,14 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
 INTERRUPTED = 130
+# Functions that Python calls between two lines of others: what they raise is printed and lost.
+BETWEEN = ("__del__", "_xla_gc_callback")
+AGAIN = 0.01  # seconds
 
 
 def ended(number: int, frame: FrameType | None) -> None:
@@ -19,11 +23,17 @@ def interrupted(number: int, frame: FrameType | None) -> None:
     """Answers SIGINT: ends the process at once while modules are imported, else as Python does.
 
     An exception there may surface in a callback of some library, where it is printed and lost, and
-    the program goes on; and there is nothing yet to clean up.
+    the program goes on; and there is nothing yet to clean up. In a callback known for that the
+    signal is put off for a moment.
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             os._exit(INTERRUPTED)
+        if frame.f_code.co_name in BETWEEN:
+            later = threading.Timer(AGAIN, os.kill, (os.getpid(), number))
+            later.daemon = True
+            later.start()
+            return
         frame = frame.f_back
     raise KeyboardInterrupt
 

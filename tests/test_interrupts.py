@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import experiments
 from cnnjax.train import run
 from tests import tiny
 from tests.test_entry_points import ROOT, TINY
@@ -62,6 +63,19 @@ class Interrupted:
 
 def in_a_callback():
     Interrupted()
+
+
+def test_a_signal_in_a_callback_is_put_off_and_not_lost(monkeypatch):
+    lost = []
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+    before = signal.signal(signal.SIGINT, experiments.interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            in_a_callback()
+            time.sleep(5)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not lost
 
 
 @pytest.mark.parametrize("interrupt", [lambda: signal.raise_signal(signal.SIGINT), in_a_callback])
