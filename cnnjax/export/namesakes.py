@@ -29,6 +29,8 @@ TIMM = {
     "nasnet_large": "nasnetalarge", "resnet50_v2": "resnetv2_50", "resnet101_v2": "resnetv2_101",
     "resnet152_v2": "resnetv2_152", "xception": "legacy_xception",
 }  # fmt: skip
+# Dense layers that timm holds as convolutions of 1x1.
+CONVOLVED = {f"resnet{depth}_v2": "head.fc.weight" for depth in (50, 101, 152)}
 # What training alone knows.
 TRAINING = ("dtype", "kernel_init", "momentum", *models.HIDDEN)
 

@@ -37,8 +37,10 @@ def state_dict(network: Trained, path: Path) -> list[str]:
         for leaf in leaves:
             found[names[leaf]] = theirs.as_filed(arrays[leaf], channels)
         before = plan.shapes[leaves[0]][-1]
-    write(path, found)
     name = network.network["name"]
+    if rule.dialect == "timm" and (dense := namesakes.CONVOLVED.get(name)):
+        found[dense] = found[dense][:, :, None, None]
+    write(path, found)
     there = namesakes.TIMM.get(name, name) if rule.dialect == "timm" else name
     return [
         f"{len(found)} tensors named as in {rule.preprocessing or rule.dialect}'s {there}: "

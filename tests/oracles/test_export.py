@@ -16,7 +16,7 @@ TORCH = (
     "alexnet-torchvision", "densenet121-torchvision", "googlenet-torchvision",
     "inception_v3-torchvision", "mobilenet_v2-torchvision", "resnet18-torchvision",
     "resnext50_32x4d-torchvision", "squeezenet1_1-torchvision", "vgg11_bn-torchvision",
-    "inception_resnet_v2-timm", "mobilenet_v1-timm", "mobilenet_v2-timm", "nasnet_large-timm",
+    "inception_resnet_v2-timm", "mobilenet_v1-timm", "nasnet_large-timm",
     "resnet50_v2-timm", "xception-timm", "resnet20-torch",
 )  # fmt: skip
 KERAS = (
