@@ -37,7 +37,7 @@ def digits(inverted: bool = False) -> Source:
     """
     from sklearn.datasets import load_digits
 
-    images, labels = load_digits(return_X_y=True)
+    images, labels = map(np.asarray, load_digits(return_X_y=True))
     pixels = np.rint(images.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
     pixels = 255 - pixels if inverted else pixels
     train, test = hold_out(Split(pixels, {"label": labels.astype(np.int32)}), 0.2, 0, "label")

@@ -152,7 +152,7 @@ def run(
     values = dict(zip(graph.jaxpr.invars, leaves, strict=True))
     values |= dict(zip(graph.jaxpr.constvars, graph.constants, strict=True))
     before: dict[Any, jax.Array] = {}
-    changes = {graph.layers[name]: change[name] for name in change or {}}
+    changes = {graph.layers[name]: new for name, new in (change or {}).items()}
     for equation in graph.jaxpr.eqns:
         if rectifier and rectifier_of(equation):
             results = [rectifier(rectifier_of(equation), values[equation.invars[0]])]

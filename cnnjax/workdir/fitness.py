@@ -39,7 +39,8 @@ def refused(path: Path) -> Iterator[None]:
 
 def check_shapes(path: Path, item: str, template: Any) -> None:
     """Refuses a checkpoint of another tree than `template`, and says what differs."""
-    found = leaf_types(ocp.StandardCheckpointHandler().metadata(path / item))
+    place: Any = path / item
+    found = leaf_types(ocp.StandardCheckpointHandler().metadata(place))
     difference = trees.difference(leaf_types(template), found)
     if not difference:
         return
