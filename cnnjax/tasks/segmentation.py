@@ -46,8 +46,8 @@ def loss(
     """Returns the mean cross entropy over an image's pixels, in nats, (batch,) float32.
 
     With `dice` times the soft Dice loss beside it (Milletari et al. 2016, arXiv 1606.04797,
-    section 3): 1 less the mean over classes of 2 |P T| / (|P|^2 + |T|^2), with probabilities P and
-    the truth T as zeros and ones; classes of which an image has none are left out.
+    section 3): 1 less the mean over classes of `2 |P T| / (|P|^2 + |T|^2)`, with probabilities P
+    and the truth T as zeros and ones; classes of which an image has none are left out.
     """
     mask = targets["mask"]
     logits = counted_logits(outputs, mask).astype(jnp.float32)

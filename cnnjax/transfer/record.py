@@ -2,13 +2,13 @@
 
 It is one JSON object under `cnnjax` in the metadata of safetensors:
 
-    version: 1
-    network: {"name", "fields"} of `models.build`; {"keras", "keras_version"}, a config of Keras;
-      or {"stablehlo"}, the SHA-256 of the program that the record lies beside
-    input_shape: [height, width, channels]
-    task: a name in `tasks.TASKS`
-    description: an `images.Description`, with classes and preprocessing
-    weights: `tree.digest` of the variables
+- version: 1
+- network: {"name", "fields"} of `models.build`; {"keras", "keras_version"}, a config of Keras; or
+  {"stablehlo"}, the SHA-256 of the program that the record lies beside
+- input_shape: [height, width, channels]
+- task: a name in `tasks.TASKS`
+- description: an `images.Description`, with classes and preprocessing
+- weights: `tree.digest` of the variables
 """
 
 from __future__ import annotations
