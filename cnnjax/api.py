@@ -12,7 +12,6 @@ What is computed is what the commands compute, to the bit.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,13 +48,8 @@ def config(file: str = "digits", **changes: Any) -> ConfigDict:
 
     `changes` are fields of the top, and sections as dicts: `epochs=5.0, optimizer={"name": "sgd"}`.
     """
-    name, _, variant = commands.config_file(file).partition(":")
-    path = paths.expanded(name)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise InputError(f"config file {file} does not exist")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    name, _, variant = file.partition(":")
+    module = commands.loaded(name, f"config file {name}")
     found = module.get_config(variant) if variant else module.get_config()
     for field, value in changes.items():
         if field not in found:

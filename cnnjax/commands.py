@@ -7,8 +7,12 @@ A checkout has `experiments` and `configs` beside the package; a wheel carries t
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
+
+from cnnjax.errors import InputError
 
 HOME = Path(__file__).parent / "home"
 if not HOME.is_dir():
@@ -49,3 +53,20 @@ def config_file(name: str) -> str:
         if ours.is_file() and ours.parent == HOME / "configs":
             return f"{ours}{colon}{variant}"
     return name
+
+
+def loaded(name: str, what: str) -> ModuleType:
+    """Returns a Python file, by its path or as `config_file` says, run as a module of its own.
+
+    Raises InputError, whose subject is `what`, for a file that is not there or fails.
+    """
+    path = Path(config_file(name)).expanduser()
+    spec = importlib.util.spec_from_file_location(f"loaded_{path.stem}", path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise InputError(f"{what} does not exist, or is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # of code that is not ours
+        raise InputError(f"{what} cannot be run: {type(error).__name__}: {error}") from error
+    return module

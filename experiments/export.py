@@ -10,7 +10,6 @@ weights under the names of Keras and PyTorch, for networks that are the same fun
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from absl import flags
@@ -30,14 +29,9 @@ def main(arguments: Sequence[str]) -> int:
         return launch.refuse("--output=FILE is missing: the file to write")
     path = paths.expanded(OUTPUT.value)
     from cnnjax import export
-    from cnnjax.errors import Failure
 
     export.check_output(path, OVERWRITE.value)
-    try:
-        said = export.write(networks.trained(), FORMAT.value, path, OVERWRITE.value)
-    except Failure as error:
-        print(f"error: {error}", file=sys.stderr)
-        return launch.FAILED
+    said = export.write(networks.trained(), FORMAT.value, path, OVERWRITE.value)
     print(f"{path}: {path.stat().st_size:,} bytes, {FORMAT.value}")
     for line in said:
         print(line)

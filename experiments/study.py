@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import importlib
 import pkgutil
-import sys
 from collections.abc import Sequence
 
 from absl import flags
@@ -23,7 +22,7 @@ SEEDS = flags.DEFINE_integer("seeds", None, "Runs of each point, if not the stud
 
 
 def main(arguments: Sequence[str]) -> int:
-    from cnnjax.errors import Failure, InputError, nearest
+    from cnnjax.errors import InputError, nearest
     from cnnjax.train import stop
 
     names = known()
@@ -40,9 +39,6 @@ def main(arguments: Sequence[str]) -> int:
     except stop.Stopped as stopped:
         print(stopped)
         return stop.STOPPED
-    except Failure as error:
-        print(f"error: {error}", file=sys.stderr)
-        return launch.FAILED
 
 
 def known() -> list[str]:

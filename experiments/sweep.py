@@ -62,19 +62,14 @@ def main(arguments: Sequence[str]) -> int:
     if not is_population(folder):
         # Checking shapes takes no device; those are for the workers.
         jax.config.update("jax_platforms", "cpu")
-    from cnnjax.errors import Failure
     from cnnjax.sweep import table, worker
 
-    try:
-        sweep, kept = worker.begin(folder, asked(folder), WIDEN.value)
-        if REBUILD.value:
-            found = table.write(folder, sweep, kept)
-            print(f"{folder / 'trials.jsonl'}: {len(found)} trials")
-            return 0
-        return (side_by_side if sweep.population else watched)(folder, sweep, kept)
-    except Failure as error:
-        print(f"error: {error}", file=sys.stderr)
-        return launch.FAILED
+    sweep, kept = worker.begin(folder, asked(folder), WIDEN.value)
+    if REBUILD.value:
+        found = table.write(folder, sweep, kept)
+        print(f"{folder / 'trials.jsonl'}: {len(found)} trials")
+        return 0
+    return (side_by_side if sweep.population else watched)(folder, sweep, kept)
 
 
 def is_population(folder: Path) -> bool:
@@ -131,7 +126,7 @@ def refuse_unheard() -> None:
 def work(folder: Path) -> int:
     """Runs trials until there are none, or the process that started this one is gone."""
     from cnnjax import compiler
-    from cnnjax.errors import Failure, InputError
+    from cnnjax.errors import InputError
     from cnnjax.sweep import record, storage, worker
     from cnnjax.train import stop
     from cnnjax.workdir import files
@@ -155,9 +150,6 @@ def work(folder: Path) -> int:
     except stop.Stopped as stopped:
         print(stopped)
         return stop.STOPPED
-    except Failure as error:
-        print(f"error: {error}", file=sys.stderr)
-        return launch.FAILED
     return 0 if go_on() else stop.STOPPED
 
 

@@ -33,9 +33,8 @@ LEAST_BAR, EPOCH, TIME, GAPS = 8, 10, 7, 4
 
 def columns() -> tuple[ProgressColumn, ...]:
     """Returns the columns of the bar: one line, of which the bar takes what the others leave."""
-    one_line = Column(no_wrap=True)
     return (
-        TextColumn("epoch {task.fields[epoch]}", table_column=one_line),
+        TextColumn("epoch {task.fields[epoch]}", table_column=Column(no_wrap=True)),
         BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=LEAST_BAR)),
         MofNCompleteColumn(table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[shown]}", table_column=Column(no_wrap=True), markup=False),

@@ -87,7 +87,7 @@ def in_turn(experiment: Experiment, count: int) -> Callable[..., list[TrainState
     supply = feed.feed(experiment.config, experiment.dataset.train, experiment.mapper)
     state, hyper = initial(experiment), placed(experiment, experiment.hyper)
     program = programs.once(
-        experiment.programs, ("steps", 1, len(supply.resident)),
+        experiment.programs, ("steps", experiment.phase.number, 1, len(supply.resident)),
         partial(compiled_steps, experiment, supply, state, hyper, 1),
     )  # fmt: skip
 
